@@ -1,0 +1,6 @@
+//! Bywash: an ingress controller that gets requests past a failing upstream and, when it cannot,
+//! says why. `ARCHITECTURE.md` shows how the modules fit together.
+
+pub mod failure;
+pub mod report;
+pub mod routing;

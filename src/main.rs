@@ -1,0 +1,3 @@
+//! The `bywash` program.
+
+fn main() {}

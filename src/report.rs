@@ -1,0 +1,259 @@
+//! What is reported about objects and about requests, as plain data.
+//!
+//! A [`Finding`] is a defect in an object, made by translation. An [`Attempt`] is one try on one
+//! endpoint and an [`Outcome`] how a request ended, made by the data plane. Both are made once,
+//! where the defect or the failure is decided, and read by everything that tells people about it.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::failure::Cause;
+use crate::routing::snapshot::{IngressName, UpstreamId};
+
+/// An object, by kind, namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectRef {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its namespace; empty for cluster-scoped kinds.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+}
+
+/// The kinds of objects that are watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// `networking.k8s.io/v1`.
+    Ingress,
+    /// `networking.k8s.io/v1`, cluster-scoped.
+    IngressClass,
+    /// `v1`.
+    Service,
+    /// `discovery.k8s.io/v1`.
+    EndpointSlice,
+    /// `v1`, of type `kubernetes.io/tls`.
+    Secret,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Ingress,
+        Self::IngressClass,
+        Self::Service,
+        Self::EndpointSlice,
+        Self::Secret,
+    ];
+
+    /// As Kubernetes spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ingress => "Ingress",
+            Self::IngressClass => "IngressClass",
+            Self::Service => "Service",
+            Self::EndpointSlice => "EndpointSlice",
+            Self::Secret => "Secret",
+        }
+    }
+
+    /// Group and version.
+    pub fn api_version(self) -> &'static str {
+        match self {
+            Self::Ingress | Self::IngressClass => "networking.k8s.io/v1",
+            Self::Service | Self::Secret => "v1",
+            Self::EndpointSlice => "discovery.k8s.io/v1",
+        }
+    }
+
+    /// Reads a kind as Kubernetes spells it, in any case.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str().eq_ignore_ascii_case(text))
+    }
+}
+
+impl fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = self.kind.as_str();
+        if self.namespace.is_empty() {
+            write!(f, "{kind} {}", self.name)
+        } else {
+            write!(f, "{kind} {}/{}", self.namespace, self.name)
+        }
+    }
+}
+
+/// Where in a file an object stands.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FilePosition {
+    /// The file.
+    pub file: PathBuf,
+    /// The line, from 1.
+    pub line: u32,
+}
+
+impl fmt::Display for FilePosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file.display(), self.line)
+    }
+}
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Part of the object is not served as written.
+    Error,
+    /// Served, but likely not as meant.
+    Warning,
+}
+
+/// A defect in an object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Finding {
+    /// The object; absent where a file does not even hold one.
+    pub object: Option<ObjectRef>,
+    /// Where it stands, if it is from a file.
+    pub position: Option<FilePosition>,
+    /// What kind of defect.
+    pub code: Code,
+    /// What is wrong and what to do, in a sentence.
+    pub message: String,
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident $severity:ident,)+) => {
+        /// The stable code of a kind of defect: a word for scripts, and the anchor in the docs.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code { $($(#[$doc])* $name,)+ }
+
+        impl Code {
+            /// All codes.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// The code; also the `reason` of Events.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)+ }
+            }
+
+            /// How much it matters.
+            pub fn severity(self) -> Severity {
+                match self { $(Self::$name => Severity::$severity,)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The object could not be read.
+    InvalidObject Error,
+    /// The file could not be read.
+    UnreadableFile Error,
+    /// The same object stands twice.
+    DuplicateObject Error,
+    /// The host of a rule or of TLS is not a host name.
+    InvalidHost Error,
+    /// The path of a rule cannot be served.
+    InvalidPath Error,
+    /// The same host, path type and path belong to an older Ingress.
+    PathConflict Error,
+    /// The host belongs to another Ingress or namespace.
+    HostConflict Error,
+    /// The host's default backend belongs to an older Ingress.
+    DefaultBackendConflict Error,
+    /// The host's certificate belongs to an older Ingress.
+    CertificateConflict Warning,
+    /// The backend is not a Service.
+    UnsupportedBackend Error,
+    /// The Service does not exist.
+    ServiceNotFound Error,
+    /// The Service has no such port.
+    PortNotFound Error,
+    /// The Service asks for a protocol that is not spoken to upstreams.
+    UnsupportedProtocol Error,
+    /// `ExternalName` is not allowed.
+    ExternalNameForbidden Error,
+    /// The external name is not a DNS name.
+    InvalidExternalName Error,
+    /// An EndpointSlice of a kind that cannot be used.
+    UnsupportedEndpoints Warning,
+    /// The Secret does not exist.
+    SecretNotFound Error,
+    /// The Secret is not of type `kubernetes.io/tls`.
+    SecretType Error,
+    /// The Secret's certificate or key cannot be used.
+    InvalidCertificate Error,
+    /// The certificate has no name for the host.
+    CertificateName Warning,
+    /// Several IngressClasses are the default.
+    SeveralDefaultClasses Error,
+    /// The annotation and the field name different classes.
+    ClassMismatch Warning,
+    /// The parameters of the IngressClass are of another kind.
+    UnsupportedParameters Warning,
+    /// An annotation of another controller that has no effect here.
+    IgnoredAnnotation Warning,
+}
+
+/// One try on one endpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    /// Where; absent when no endpoint was chosen.
+    pub endpoint: Option<SocketAddr>,
+    /// How it failed; absent when the upstream's answer was taken.
+    pub cause: Option<Cause>,
+    /// The status received, if a response head was.
+    pub status: Option<u16>,
+    /// From the choice of the endpoint to the head or the failure.
+    pub duration: Duration,
+    /// What the failure looked like from here: for logs, not for clients.
+    pub detail: Option<Box<str>>,
+}
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The correlation id.
+    pub request_id: Box<str>,
+    /// The Ingress, where one matched.
+    pub ingress: Option<IngressName>,
+    /// The upstream, where one was chosen.
+    pub upstream: Option<UpstreamId>,
+    /// The status sent to the client; 499 if it left before.
+    pub status: u16,
+    /// Why it failed, if it did.
+    pub cause: Option<Cause>,
+    /// The tries, in order.
+    pub attempts: Vec<Attempt>,
+    /// From the end of the request head to the end of the response.
+    pub duration: Duration,
+}
+
+impl Finding {
+    /// How much it matters.
+    pub fn severity(&self) -> Severity {
+        self.code.severity()
+    }
+}
+
+impl fmt::Display for Finding {
+    /// `file:line: error[Code] Kind ns/name: message`, without what is absent.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(position) = &self.position {
+            write!(f, "{position}: ")?;
+        }
+        let severity = match self.severity() {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        write!(f, "{severity}[{}] ", self.code.as_str())?;
+        if let Some(object) = &self.object {
+            write!(f, "{object}: ")?;
+        }
+        f.write_str(&self.message)
+    }
+}

@@ -1,0 +1,79 @@
+//! Path rules of an Ingress and their precedence.
+//!
+//! <https://kubernetes.io/docs/concepts/services-networking/ingress/#path-types>
+
+use std::cmp::Reverse;
+
+/// How a rule's path is compared; `ImplementationSpecific` is [`Prefix`](Self::Prefix) here.
+///
+/// The order is the precedence among equal paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PathKind {
+    /// The whole path, byte by byte.
+    Exact,
+    /// Element by element: `/a` matches `/a`, `/a/` and `/a/b`, but not `/ab`.
+    Prefix,
+}
+
+/// The path of a rule, in canonical form.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PathRule {
+    kind: PathKind,
+    /// For `Prefix` without its trailing slash, so that `/` is the empty text.
+    path: Box<str>,
+}
+
+impl PathRule {
+    /// A rule for a canonical path (see [`canonical`](super::canonical)).
+    pub fn new(kind: PathKind, path: &str) -> Self {
+        let path = match kind {
+            PathKind::Exact => path,
+            PathKind::Prefix => path.strip_suffix('/').unwrap_or(path),
+        };
+        Self {
+            kind,
+            path: path.into(),
+        }
+    }
+
+    /// How the path is compared.
+    pub fn kind(&self) -> PathKind {
+        self.kind
+    }
+
+    /// The path as a rule would have it.
+    pub fn path(&self) -> &str {
+        if self.path.is_empty() {
+            "/"
+        } else {
+            &self.path
+        }
+    }
+
+    /// Whether a canonical request path falls under the rule.
+    pub fn matches(&self, path: &str) -> bool {
+        match self.kind {
+            PathKind::Exact => *path == *self.path,
+            PathKind::Prefix => path
+                .strip_prefix(&*self.path)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+        }
+    }
+
+    /// Exact rules first, then the longest prefix.
+    fn precedence(&self) -> (PathKind, Reverse<usize>, &str) {
+        (self.kind, Reverse(self.path.len()), &self.path)
+    }
+}
+
+impl Ord for PathRule {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.precedence().cmp(&other.precedence())
+    }
+}
+
+impl PartialOrd for PathRule {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}

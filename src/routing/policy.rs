@@ -1,0 +1,178 @@
+//! The policy of a route, resolved: every value present, nothing optional that has a default.
+//!
+//! Defaults are those of an Ingress that no policy targets.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// How a route's requests are sent on, and what happens when that fails.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Time limits.
+    pub timeouts: Timeouts,
+    /// When another attempt follows.
+    pub retry: Retry,
+    /// What the client learns from `Proxy-Status`.
+    pub proxy_status: ProxyStatus,
+    /// Whether plain HTTP is redirected (308) where the host has a certificate.
+    pub tls_redirect: TlsRedirect,
+}
+
+/// The time limits of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Until a connection stands, TLS included.
+    pub connect: Duration,
+    /// Between two writes of the request to the endpoint.
+    pub send: Duration,
+    /// Between two reads of the response body from the endpoint.
+    pub read: Duration,
+    /// Until a response head is there, all attempts and waits included, counted while we wait for
+    /// the upstream.
+    pub request: Duration,
+    /// Of silence on an upgraded connection.
+    pub tunnel: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(2),
+            send: Duration::from_secs(60),
+            read: Duration::from_secs(60),
+            request: Duration::from_secs(60),
+            tunnel: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// When another attempt follows a failed one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// The statuses of the application that are retried, for safe methods only.
+    pub statuses: Vec<u16>,
+    /// Attempts in all, the first included; at least 1.
+    pub attempts: u8,
+    /// Of one attempt, until its response head; `None` leaves only the whole request's limit.
+    pub per_try: Option<Duration>,
+    /// No new attempt starts later than this.
+    pub within: Duration,
+    /// The base of the exponential backoff before an endpoint that was tried before.
+    pub backoff_base: Duration,
+    /// The longest backoff.
+    pub backoff_max: Duration,
+    /// Whether requests of other methods than the idempotent ones are repeated too
+    /// (RFC 9110 section 9.2.2 leaves that to whoever knows the application).
+    pub non_idempotent: bool,
+    /// The most bytes of a request body that are kept for another attempt.
+    pub buffer_bytes: usize,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            statuses: vec![502, 503, 504],
+            attempts: 3,
+            per_try: None,
+            within: Duration::from_secs(30),
+            backoff_base: Duration::from_millis(25),
+            backoff_max: Duration::from_millis(250),
+            non_idempotent: false,
+            buffer_bytes: 64 * 1024,
+        }
+    }
+}
+
+/// How much of a failure the client reads in `Proxy-Status` (RFC 9209).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxyStatus {
+    /// No field.
+    Off,
+    /// The error type.
+    #[default]
+    Cause,
+    /// The error type, the next hop's address and details.
+    Full,
+}
+
+/// Whether plain HTTP is redirected to HTTPS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsRedirect {
+    /// 308, but for ACME challenges.
+    #[default]
+    On,
+    /// Plain HTTP is served.
+    Off,
+}
+
+/// Which addresses may be connected to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AddressRules {
+    /// Whether loopback is allowed: without a cluster it is where upstreams live.
+    pub allow_loopback: bool,
+    /// Addresses never connected to: the API server's and our own.
+    pub prohibited: Vec<IpAddr>,
+}
+
+impl AddressRules {
+    /// Whether a connection to the address may be opened.
+    pub fn permits(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let special = match address {
+            IpAddr::V4(v4) => {
+                v4.is_link_local() || v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast()
+            }
+            IpAddr::V6(v6) => {
+                v6.is_unicast_link_local() || v6.is_unspecified() || v6.is_multicast()
+            }
+        };
+        !special
+            && (self.allow_loopback || !address.is_loopback())
+            && !self.prohibited.contains(&address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn permits(rules: &AddressRules, address: &str) -> bool {
+        rules.permits(address.parse().unwrap())
+    }
+
+    #[test]
+    fn metadata_loopback_and_nowhere_are_never_connected_to_in_a_cluster() {
+        let rules = AddressRules {
+            allow_loopback: false,
+            prohibited: vec!["10.96.0.1".parse().unwrap()],
+        };
+        for address in [
+            "127.0.0.1",
+            "::1",
+            "::ffff:127.0.0.1",
+            "169.254.169.254",
+            "fe80::1",
+            "0.0.0.0",
+            "::",
+            "224.0.0.1",
+            "ff02::1",
+            "255.255.255.255",
+            "10.96.0.1",
+            "::ffff:10.96.0.1",
+        ] {
+            assert!(!permits(&rules, address), "{address}");
+        }
+        assert!(permits(&rules, "10.244.1.7"));
+        assert!(permits(&rules, "fd00::7"));
+    }
+
+    #[test]
+    fn loopback_is_allowed_where_there_is_no_cluster() {
+        let rules = AddressRules {
+            allow_loopback: true,
+            prohibited: Vec::new(),
+        };
+        assert!(permits(&rules, "127.0.0.1") && permits(&rules, "::1"));
+        assert!(!permits(&rules, "169.254.169.254"));
+    }
+}

@@ -1,0 +1,142 @@
+//! The snapshot itself.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::failure::Cause;
+
+use super::host::HostPattern;
+use super::path::PathRule;
+use super::policy::Policy;
+
+/// Everything that is served, at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    /// What each host serves. The default of [`HostPattern::Any`] is the global default backend.
+    pub hosts: BTreeMap<HostPattern, VirtualHost>,
+    /// The upstreams that routes name.
+    pub upstreams: BTreeMap<UpstreamId, Upstream>,
+    /// Presented where no host's own certificate applies; absent: one made at start-up.
+    pub default_certificate: Option<Arc<Certificate>>,
+}
+
+/// What one host serves.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualHost {
+    /// Its rules, in the order of precedence.
+    pub routes: Vec<(PathRule, Arc<Route>)>,
+    /// Where paths that match no rule go.
+    pub default: Option<Arc<Route>>,
+    /// Presented to clients that name this host (RFC 6066 section 3).
+    pub certificate: Option<Arc<Certificate>>,
+    /// Whether an Ingress asks for TLS on this host, be its certificate usable or not.
+    pub tls: bool,
+}
+
+/// Where the requests of one rule go.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    /// The Ingress that the rule is from.
+    pub ingress: IngressName,
+    /// Where to.
+    pub target: Target,
+    /// How.
+    pub policy: Arc<Policy>,
+}
+
+/// Where a route leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// To an upstream of the snapshot.
+    Upstream(UpstreamId),
+    /// Nowhere: every request fails with this cause.
+    Unavailable(Cause),
+}
+
+/// The namespace and name of an Ingress; in metrics and logs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IngressName {
+    /// Its namespace.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+}
+
+/// Which upstream: routes with the same identity share its connections and statistics.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UpstreamId {
+    /// The namespace of the Service.
+    pub namespace: Arc<str>,
+    /// The Service.
+    pub service: Arc<str>,
+    /// The port's number in the Service.
+    pub port: u16,
+}
+
+impl fmt::Display for UpstreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}:{}", self.namespace, self.service, self.port)
+    }
+}
+
+/// An upstream: the endpoints behind a Service's port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// Where its endpoints come from.
+    pub endpoints: EndpointSource,
+}
+
+/// Where an upstream's endpoints come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EndpointSource {
+    /// From EndpointSlices: sorted by address, each address once.
+    Known(Vec<EndpointSpec>),
+    /// From a name (`ExternalName`), resolved while it is served.
+    Name {
+        /// The DNS name.
+        name: Arc<str>,
+        /// The port at each of its addresses.
+        port: u16,
+    },
+}
+
+/// One address of an upstream.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EndpointSpec {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Whether it takes new requests.
+    pub state: EndpointState,
+    /// Its topology zone, where known.
+    pub zone: Option<Arc<str>>,
+    /// The Pod behind it, in the Service's namespace, where known.
+    pub pod: Option<Arc<str>>,
+}
+
+/// What an EndpointSlice says of an endpoint
+/// (<https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#conditions>).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EndpointState {
+    /// Takes new requests.
+    Ready,
+    /// Terminating but still serving: used only where nothing is ready.
+    Draining,
+}
+
+/// A certificate chain and its key, parsed and found to belong together.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// The end-entity certificate first, in DER.
+    pub chain: Vec<rustls_pki_types::CertificateDer<'static>>,
+    /// The private key, in DER.
+    pub key: Arc<rustls_pki_types::PrivateKeyDer<'static>>,
+}
+
+impl fmt::Debug for Certificate {
+    /// Never shows the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Certificate({} in the chain)", self.chain.len())
+    }
+}
