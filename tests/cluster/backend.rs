@@ -1,0 +1,142 @@
+//! A small HTTP server on a pod's address that says which pod it is, and counts.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use futures::future::OptionFuture;
+use http::{Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+
+/// Requests to this path are answered only after [`Backend::release`].
+pub(crate) const HELD: &str = "/held";
+/// The answer repeats the head of the request, one field a line.
+pub(crate) const ECHO: &str = "/echo";
+
+/// Answers `200` with its own name; `Upgrade: websocket` gets a `101` and an echo of every byte.
+pub(crate) struct Backend {
+    pub(crate) address: SocketAddr,
+    state: Arc<State>,
+    accepting: JoinHandle<()>,
+}
+
+struct State {
+    name: String,
+    /// Requests whose head was read.
+    seen: AtomicU64,
+    /// Requests that wait at [`HELD`].
+    held: AtomicU64,
+    released: watch::Sender<bool>,
+}
+
+impl Backend {
+    pub(crate) async fn start(name: &str, address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.unwrap_or_else(|error| panic!("{name} on {address}: {error}"));
+        let state = Arc::new(State {
+            name: name.to_owned(),
+            seen: AtomicU64::new(0),
+            held: AtomicU64::new(0),
+            released: watch::Sender::new(false),
+        });
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&state)));
+        Self {
+            address,
+            state,
+            accepting,
+        }
+    }
+
+    pub(crate) fn seen(&self) -> u64 {
+        self.state.seen.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn held(&self) -> u64 {
+        self.state.held.load(Ordering::Relaxed)
+    }
+
+    /// Lets the requests to [`HELD`] be answered.
+    pub(crate) fn release(&self) {
+        self.state.released.send_replace(true);
+    }
+}
+
+impl Drop for Backend {
+    /// A crash: the listener and every connection are gone at once.
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, state: Arc<State>) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        connections.spawn(serve(stream, Arc::clone(&state)));
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+/// One connection to its end, its upgrade included, so that a crash takes both.
+async fn serve(stream: TcpStream, state: Arc<State>) {
+    let (upgrade, mut upgrades) = mpsc::channel(1);
+    let service = service_fn(move |request| answer(request, Arc::clone(&state), upgrade.clone()));
+    let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let _ = connection.with_upgrades().await;
+    if let Some(Ok(upgraded)) = OptionFuture::from(upgrades.recv().await).await {
+        let (mut read, mut write) = tokio::io::split(TokioIo::new(upgraded));
+        let _ = tokio::io::copy(&mut read, &mut write).await;
+    }
+}
+
+async fn answer(
+    mut request: Request<Incoming>,
+    state: Arc<State>,
+    upgrade: mpsc::Sender<OnUpgrade>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    state.seen.fetch_add(1, Ordering::Relaxed);
+    if request.headers().contains_key(header::UPGRADE) {
+        let _ = upgrade.try_send(hyper::upgrade::on(request));
+        return Ok(switching_protocols());
+    }
+    let head = head_of(&request);
+    let path = request.uri().path().to_owned();
+    let _ = request.body_mut().collect().await;
+    if path == HELD {
+        state.held.fetch_add(1, Ordering::Relaxed);
+        let mut released = state.released.subscribe();
+        let _ = released.wait_for(|released| *released).await;
+    }
+    let body = if path == ECHO {
+        head
+    } else {
+        state.name.clone()
+    };
+    Ok(Response::new(Full::from(body)))
+}
+
+fn head_of(request: &Request<Incoming>) -> String {
+    let mut head = format!("{} {}\n", request.method(), request.uri());
+    for (name, value) in request.headers() {
+        head.push_str(&format!("{name}: {}\n", value.to_str().unwrap_or("?")));
+    }
+    head
+}
+
+fn switching_protocols() -> Response<Full<Bytes>> {
+    Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(header::CONNECTION, "upgrade")
+        .header(header::UPGRADE, "websocket")
+        .body(Full::default())
+        .unwrap()
+}

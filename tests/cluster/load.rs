@@ -1,0 +1,115 @@
+//! Steady traffic in the background, of which not one request may fail.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::client::{Connection, Reply, request};
+use crate::wait::{SOON, eventually};
+
+/// Enough to meet every change in flight, little enough to leave the machine to the control plane.
+const BETWEEN_REQUESTS: Duration = Duration::from_millis(4);
+
+/// Clients that each send one request after the other on a keep-alive connection.
+pub(crate) struct Load {
+    shared: Arc<Shared>,
+    clients: JoinSet<Vec<String>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    answered: AtomicU64,
+    stopped: AtomicBool,
+}
+
+impl Load {
+    pub(crate) fn start(clients: usize, address: SocketAddr, host: &str) -> Self {
+        let shared = Arc::<Shared>::default();
+        let mut tasks = JoinSet::new();
+        for _ in 0..clients {
+            tasks.spawn(client(address, host.to_owned(), Arc::clone(&shared)));
+        }
+        Self {
+            shared,
+            clients: tasks,
+        }
+    }
+
+    /// Requests answered with 200 so far.
+    pub(crate) fn answered(&self) -> u64 {
+        self.shared.answered.load(Ordering::Relaxed)
+    }
+
+    /// Waits until this many more requests were answered: proof that traffic flows now.
+    pub(crate) async fn flows(&self, more: u64) {
+        let goal = self.answered() + more;
+        eventually("traffic that flows", SOON, async || {
+            let answered = self.answered();
+            let reached = answered >= goal;
+            reached.then_some(()).ok_or(format!("{answered} of {goal}"))
+        })
+        .await;
+    }
+
+    /// Ends the traffic; how many were answered, after none has failed.
+    pub(crate) async fn stop_without_failures(self) -> u64 {
+        self.shared.stopped.store(true, Ordering::Relaxed);
+        let failures: Vec<_> = self.clients.join_all().await.concat();
+        let answered = self.shared.answered.load(Ordering::Relaxed);
+        assert!(
+            failures.is_empty(),
+            "{} of {} requests failed, the first: {}",
+            failures.len(),
+            failures.len() as u64 + answered,
+            failures[0]
+        );
+        assert!(answered > 0, "no request was sent at all");
+        answered
+    }
+}
+
+async fn client(address: SocketAddr, host: String, shared: Arc<Shared>) -> Vec<String> {
+    let mut failures = Vec::new();
+    let mut connection = None;
+    let mut pace = interval(BETWEEN_REQUESTS);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while !shared.stopped.load(Ordering::Relaxed) {
+        pace.tick().await;
+        match once(address, &host, &mut connection).await {
+            Ok(reply) if reply.status == StatusCode::OK => {
+                shared.answered.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(reply) => failures.push(format!("{} {}", reply.status, reply.body)),
+            Err(error) => {
+                connection = None;
+                failures.push(format!("{error:#}"));
+            }
+        }
+    }
+    failures
+}
+
+/// A connection that the server has closed between two requests is replaced, as any client would.
+async fn once(
+    address: SocketAddr,
+    host: &str,
+    kept: &mut Option<Connection>,
+) -> anyhow::Result<Reply> {
+    let open = match kept {
+        Some(connection) => connection.is_open().await,
+        None => false,
+    };
+    if !open {
+        *kept = None;
+    }
+    let connection = match kept {
+        Some(connection) => connection,
+        None => kept.insert(Connection::open(address).await?),
+    };
+    connection.send(request(host, "/")).await
+}

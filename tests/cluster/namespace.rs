@@ -1,0 +1,118 @@
+//! A network and process namespace for the whole run.
+//!
+//! EndpointSlices may not hold loopback addresses, and pod addresses of the machine the tests run
+//! on are not ours to take. In a network namespace of its own the program can make all of
+//! 10.244.0.0/16 local: every address there can be bound and reached, nothing leaves the machine,
+//! and no port collides with anything outside. The process namespace sees to it that no etcd or
+//! API server outlives the run, however it ends. `unshare` does both without root and without
+//! unsafe code.
+
+use std::ffi::OsStr;
+use std::io::{ErrorKind, Read};
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+
+use crate::binaries::Binaries;
+
+const ASSETS: &str = "BYWASH_TEST_CONTROL_PLANE";
+const SCRATCH: &str = "BYWASH_TEST_SCRATCH";
+const UNSHARE: [&str; 6] = [
+    "--user",
+    "--map-root-user",
+    "--net",
+    "--pid",
+    "--fork",
+    "--kill-child",
+];
+
+pub(crate) fn inside() -> bool {
+    std::env::var_os(ASSETS).is_some()
+}
+
+/// The control plane's programs, as found before the namespace was entered.
+pub(crate) fn binaries() -> Binaries {
+    Binaries::in_directory(PathBuf::from(std::env::var_os(ASSETS).unwrap()))
+}
+
+/// A directory for this run; kept, with its logs, when a test fails.
+pub(crate) fn scratch() -> PathBuf {
+    PathBuf::from(std::env::var_os(SCRATCH).unwrap())
+}
+
+/// Runs this program again inside, and passes its exit code on.
+pub(crate) fn enter(binaries: &Binaries) -> Result<ExitCode, String> {
+    probe()?;
+    let scratch = tempfile::Builder::new()
+        .prefix("cluster-")
+        .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+        .map_err(|error| format!("no directory for the control plane: {error}"))?;
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let mut child = system("unshare")
+        .args(UNSHARE)
+        .arg(program)
+        .args(std::env::args_os().skip(1))
+        .env(ASSETS, binaries.directory())
+        .env(SCRATCH, scratch.path())
+        .stdin(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("unshare does not start: {error}"))?;
+    // The pipe stays open as long as this process lives: its end tells the inside to end as well.
+    let _alive = child.stdin.take();
+    let status = child.wait().map_err(|error| error.to_string())?;
+    if status.success() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let logs = scratch.keep();
+    eprintln!("the control plane's logs are in {}", logs.display());
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// Says in one sentence what this machine lacks, before anything is started.
+fn probe() -> Result<(), String> {
+    let run = |command: &mut Command| command.stdin(Stdio::null()).output();
+    match run(system("ip").arg("-Version")) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err("the cluster tests need `ip`: install the package iproute2".into());
+        }
+        Err(error) => return Err(format!("`ip` does not start: {error}")),
+        Ok(_) => {}
+    }
+    match run(system("unshare").args(UNSHARE).arg("true")) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err("the cluster tests need `unshare`: install the package util-linux".into())
+        }
+        Err(error) => Err(format!("`unshare` does not start: {error}")),
+        Ok(output) if !output.status.success() => Err(format!(
+            "the cluster tests need user namespaces, which this machine forbids ({}): allow them \
+             (sysctl kernel.unprivileged_userns_clone=1, on Ubuntu \
+             kernel.apparmor_restrict_unprivileged_userns=0, in a container --privileged)",
+            String::from_utf8_lossy(&output.stderr).trim()
+        )),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// Inside: makes the pod network local, and ends with the outer process.
+pub(crate) fn prepare() {
+    ip("link set lo up");
+    ip("route add local 10.244.0.0/16 dev lo");
+    std::thread::spawn(|| {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        std::process::exit(130);
+    });
+}
+
+fn ip(arguments: &str) {
+    let output = system("ip").args(arguments.split(' ')).output().unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "ip {arguments}: {complaint}");
+}
+
+/// A command that may live in a directory which is not on every user's path.
+fn system(program: impl AsRef<OsStr>) -> Command {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut command = Command::new(program);
+    command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
+    command
+}
