@@ -2,5 +2,6 @@
 //! says why. `ARCHITECTURE.md` shows how the modules fit together.
 
 pub mod failure;
+pub mod proxy;
 pub mod report;
 pub mod routing;
