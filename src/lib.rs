@@ -5,3 +5,4 @@ pub mod failure;
 pub mod proxy;
 pub mod report;
 pub mod routing;
+pub mod telemetry;

@@ -1,0 +1,267 @@
+//! Writing the sums in the form that Prometheus reads.
+
+use std::fmt::Error;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+
+use super::causes::LABELS;
+use super::process::ProcessFacts;
+use super::routes::{BOUNDS, RouteMetrics, STATUSES, Totals};
+use super::{Metrics, Worker};
+
+type Labels<'a> = Vec<(&'a str, &'a str)>;
+
+fn counter<'a>(
+    encoder: &mut DescriptorEncoder,
+    (name, help): (&str, &str),
+    samples: impl IntoIterator<Item = (Labels<'a>, u64)>,
+) -> Result<(), Error> {
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (labels, value) in samples {
+        if labels.is_empty() {
+            metric.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+        } else {
+            metric
+                .encode_family(&labels)?
+                .encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+        }
+    }
+    Ok(())
+}
+
+fn gauge(
+    encoder: &mut DescriptorEncoder,
+    (name, help): (&str, &str),
+    value: &impl EncodeGaugeValue,
+) -> Result<(), Error> {
+    encoder
+        .encode_descriptor(name, help, None, MetricType::Gauge)?
+        .encode_gauge(value)
+}
+
+fn total(encoder: &mut DescriptorEncoder, text: (&str, &str), value: u64) -> Result<(), Error> {
+    counter(encoder, text, [(Vec::new(), value)])
+}
+
+impl Collector for Metrics {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), Error> {
+        self.encode_routes(&mut encoder)?;
+        self.encode_connections(&mut encoder)?;
+        self.encode_attempts(&mut encoder)?;
+        self.encode_control(&mut encoder)?;
+        self.encode_process(&mut encoder)
+    }
+}
+
+/// The labels of one sample of a route, its own first.
+fn route_labels<'a>(own: Option<(&'a str, &'a str)>, route: &'a RouteMetrics) -> Labels<'a> {
+    let labels = route.labels();
+    let mut all = Vec::with_capacity(4);
+    all.extend(own);
+    all.push(("ingress_namespace", &*labels.ingress_namespace));
+    all.push(("ingress", &*labels.ingress));
+    all.push(("upstream", &*labels.upstream));
+    all
+}
+
+/// The samples of one counter per route and value, without those that are zero.
+fn by_value<'a>(
+    routes: &'a [(Arc<RouteMetrics>, Totals)],
+    label: &'static str,
+    counts: impl Fn(&'a Totals) -> Vec<(&'static str, u64)> + 'a,
+) -> impl Iterator<Item = (Labels<'a>, u64)> {
+    routes.iter().flat_map(move |(route, totals)| {
+        let counts = counts(totals).into_iter().filter(|(_, count)| *count > 0);
+        counts.map(move |(value, count)| (route_labels(Some((label, value)), route), count))
+    })
+}
+
+fn statuses(totals: &Totals) -> Vec<(&'static str, u64)> {
+    let names = STATUSES.iter().map(|(_, name)| *name);
+    names.zip(totals.statuses).collect()
+}
+
+fn failures(totals: &Totals) -> Vec<(&'static str, u64)> {
+    let counts = totals.failures.iter().copied();
+    LABELS.iter().copied().zip(counts).collect()
+}
+
+impl Metrics {
+    fn encode_routes(&self, encoder: &mut DescriptorEncoder) -> Result<(), Error> {
+        let live = self.routes.live().into_iter();
+        let routes: Vec<_> = live
+            .map(|route| {
+                let totals = route.totals();
+                (route, totals)
+            })
+            .collect();
+        counter(
+            encoder,
+            (
+                "requests",
+                "Requests answered, by the status sent to the client; seldom ones by class; 499: the client left",
+            ),
+            by_value(&routes, "status", statuses),
+        )?;
+        counter(
+            encoder,
+            (
+                "request_failures",
+                "Requests that failed after all attempts, by cause",
+            ),
+            by_value(&routes, "cause", failures),
+        )?;
+        let mut histogram = encoder.encode_descriptor(
+            "request_duration_seconds",
+            "From the end of the request head to the end of the response",
+            None,
+            MetricType::Histogram,
+        )?;
+        for (route, totals) in &routes {
+            let count = totals.buckets.iter().sum();
+            if count == 0 {
+                continue;
+            }
+            let bounds = BOUNDS.into_iter().chain([f64::INFINITY]);
+            let buckets: Vec<_> = bounds.zip(totals.buckets).collect();
+            histogram
+                .encode_family(&route_labels(None, route))?
+                .encode_histogram::<NoLabelSet>(totals.sum_seconds, count, &buckets, None)?;
+        }
+        Ok(())
+    }
+
+    fn encode_connections(&self, encoder: &mut DescriptorEncoder) -> Result<(), Error> {
+        let closed = self.sum(|worker| &worker.clients_closed);
+        let accepted = self.sum(|worker| &worker.clients_accepted);
+        let open = accepted.saturating_sub(closed);
+        gauge(
+            encoder,
+            ("client_connections", "Connections of clients that are open"),
+            &open,
+        )?;
+        let text = (
+            "client_connections_accepted",
+            "Connections accepted from clients",
+        );
+        total(encoder, text, accepted)?;
+        let text = (
+            "client_connections_closed",
+            "Connections of clients that ended",
+        );
+        total(encoder, text, closed)?;
+        let text = (
+            "tls_handshake_failures",
+            "TLS handshakes of clients that did not succeed",
+        );
+        total(encoder, text, self.sum(|worker| &worker.tls_failures))?;
+        let closed = self.sum(|worker| &worker.upstreams_closed);
+        let opened = self.sum(|worker| &worker.upstreams_opened);
+        let open = opened.saturating_sub(closed);
+        gauge(
+            encoder,
+            (
+                "upstream_connections",
+                "Connections to endpoints that are open",
+            ),
+            &open,
+        )?;
+        let text = (
+            "upstream_connections_opened",
+            "Connections opened to endpoints",
+        );
+        total(encoder, text, opened)?;
+        let text = (
+            "upstream_connections_reused",
+            "Requests sent on a connection opened before",
+        );
+        total(encoder, text, self.sum(|worker| &worker.upstreams_reused))
+    }
+
+    fn encode_attempts(&self, encoder: &mut DescriptorEncoder) -> Result<(), Error> {
+        let text = (
+            "upstream_attempts",
+            "Attempts to have a request answered by an endpoint",
+        );
+        total(encoder, text, self.sum(|worker| &worker.attempts))?;
+        let mut sums = vec![0; LABELS.len()];
+        for Worker {
+            attempt_failures, ..
+        } in &self.workers
+        {
+            attempt_failures.add_to(&mut sums);
+        }
+        let failed = LABELS.iter().zip(sums).filter(|(_, count)| *count > 0);
+        counter(
+            encoder,
+            (
+                "upstream_attempt_failures",
+                "Attempts that failed, by cause",
+            ),
+            failed.map(|(label, count)| (vec![("cause", *label)], count)),
+        )?;
+        let text = ("retries", "Attempts that followed a failed one");
+        total(encoder, text, self.sum(|worker| &worker.retries))
+    }
+
+    fn encode_control(&self, encoder: &mut DescriptorEncoder) -> Result<(), Error> {
+        let control = &self.control;
+        let text = (
+            "config_generation",
+            "The generation of the configuration that is served; 0: none yet",
+        );
+        gauge(encoder, text, &control.generation())?;
+        let text = (
+            "config_last_change_timestamp_seconds",
+            "When what is served changed last",
+        );
+        gauge(encoder, text, &control.last_change_seconds())?;
+        let text = ("leader", "Whether this replica writes statuses and Events");
+        gauge(encoder, text, &u64::from(control.leader()))?;
+        let text = (
+            "access_log_dropped_lines",
+            "Lines of the access log dropped because its reader was too slow",
+        );
+        total(encoder, text, self.sum(|worker| &worker.log_lines_dropped))?;
+        let text = (
+            "log_dropped_lines",
+            "Lines of the process's own log dropped because its reader was too slow",
+        );
+        total(encoder, text, control.own_log_lines_dropped())?;
+        let text = "Defects in objects, by severity and code";
+        let mut findings = encoder.encode_descriptor("findings", text, None, MetricType::Gauge)?;
+        for ((severity, code), count) in control.findings() {
+            findings
+                .encode_family(&[("severity", severity), ("code", code)])?
+                .encode_gauge(&count)?;
+        }
+        Ok(())
+    }
+
+    fn encode_process(&self, encoder: &mut DescriptorEncoder) -> Result<(), Error> {
+        let text = "The version of the program";
+        encoder
+            .encode_descriptor("build", text, None, MetricType::Info)?
+            .encode_info(&[("version", env!("CARGO_PKG_VERSION"))])?;
+        let text = ("workers", "Threads that serve requests");
+        gauge(encoder, text, &self.workers.len())?;
+        let text = ("process_start_time_seconds", "When the process started");
+        gauge(encoder, text, &self.uptime_start().as_secs_f64())?;
+        let Some(facts) = ProcessFacts::read() else {
+            return Ok(());
+        };
+        let text = "Processor time used, of the process and the kernel for it";
+        encoder
+            .encode_descriptor("process_cpu_seconds", text, None, MetricType::Counter)?
+            .encode_counter::<NoLabelSet, _, u64>(&facts.cpu_seconds, None)?;
+        let text = ("process_resident_memory_bytes", "Memory held in RAM");
+        gauge(encoder, text, &facts.resident_bytes)?;
+        let text = ("process_open_fds", "Open file descriptors");
+        gauge(encoder, text, &facts.open_fds)?;
+        let text = ("process_max_fds", "File descriptors that may be open");
+        gauge(encoder, text, &facts.max_fds)
+    }
+}

@@ -1,0 +1,196 @@
+//! The counters of each route.
+//!
+//! A route's handle is held by what is served; the registry here holds it weakly, so that the series
+//! of a removed Ingress end with the last request that knew it, and a long-lived process does not
+//! collect those of every Ingress that ever was. Each worker's part is made when that worker sees its
+//! first request of the route: thousands of quiet routes cost next to nothing.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use crate::failure::Cause;
+
+use super::causes::{CauseCounters, LABELS};
+
+/// What tells the requests of one route from those of others.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RouteLabels {
+    /// The namespace of the Ingress; empty where no route matched.
+    pub ingress_namespace: Arc<str>,
+    /// The Ingress; empty where no route matched.
+    pub ingress: Arc<str>,
+    /// The upstream, `namespace/service:port`; empty where the route leads nowhere.
+    pub upstream: Arc<str>,
+}
+
+/// The statuses that are counted by themselves; others count in their class.
+#[rustfmt::skip]
+pub(super) const STATUSES: [(u16, &str); 46] = [
+    (101, "101"), (200, "200"), (201, "201"), (202, "202"), (204, "204"), (206, "206"),
+    (301, "301"), (302, "302"), (303, "303"), (304, "304"), (307, "307"), (308, "308"),
+    (400, "400"), (401, "401"), (403, "403"), (404, "404"), (405, "405"), (406, "406"),
+    (408, "408"), (409, "409"), (410, "410"), (411, "411"), (412, "412"), (413, "413"),
+    (414, "414"), (415, "415"), (416, "416"), (417, "417"), (421, "421"), (422, "422"),
+    (425, "425"), (428, "428"), (429, "429"), (431, "431"), (499, "499"), (500, "500"),
+    (501, "501"), (502, "502"), (503, "503"), (504, "504"),
+    (0, "other"), (1, "1xx"), (2, "2xx"), (3, "3xx"), (4, "4xx"), (5, "5xx"),
+];
+
+const CLASSES: usize = STATUSES.len() - 6;
+
+/// The index into [`STATUSES`] of each status code up to 599.
+const STATUS_INDEX: [u8; 600] = {
+    let mut table = [0_u8; 600];
+    let mut code = 0;
+    while code < 600 {
+        let class = if code < 100 { 0 } else { code / 100 };
+        table[code] = (CLASSES + class) as u8;
+        code += 1;
+    }
+    let mut index = 0;
+    while index < CLASSES {
+        table[STATUSES[index].0 as usize] = index as u8;
+        index += 1;
+    }
+    table
+};
+
+/// The upper bounds of the histogram's buckets, in seconds; one more bucket has no bound.
+pub(super) const BOUNDS: [f64; 14] = [
+    0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
+
+const BUCKETS: usize = BOUNDS.len() + 1;
+
+/// What one worker counted for one route; alone on its cache lines.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Shard {
+    statuses: [AtomicU64; STATUSES.len()],
+    buckets: [AtomicU64; BUCKETS],
+    sum_micros: AtomicU64,
+    failures: CauseCounters,
+}
+
+impl Default for Shard {
+    fn default() -> Self {
+        Self {
+            statuses: [const { AtomicU64::new(0) }; STATUSES.len()],
+            buckets: [const { AtomicU64::new(0) }; BUCKETS],
+            sum_micros: AtomicU64::new(0),
+            failures: CauseCounters::default(),
+        }
+    }
+}
+
+/// The counters of one route.
+#[derive(Debug)]
+pub struct RouteMetrics {
+    labels: RouteLabels,
+    shards: Box<[OnceLock<Box<Shard>>]>,
+}
+
+/// The sums over all workers.
+pub(super) struct Totals {
+    pub(super) statuses: [u64; STATUSES.len()],
+    /// Not cumulative.
+    pub(super) buckets: [u64; BUCKETS],
+    pub(super) sum_seconds: f64,
+    /// In the order of [`LABELS`].
+    pub(super) failures: Vec<u64>,
+}
+
+impl RouteMetrics {
+    /// Counts a request that ended: the status sent (499 if the client had left), why it failed if
+    /// it did, and the time from the end of its head to the end of the response.
+    pub fn record(&self, worker: usize, status: u16, cause: Option<Cause>, duration: Duration) {
+        let shard = self.shards[worker % self.shards.len()].get_or_init(Box::default);
+        let index = STATUS_INDEX.get(usize::from(status)).copied();
+        let index = index.unwrap_or(STATUS_INDEX[0]);
+        shard.statuses[usize::from(index)].fetch_add(1, Ordering::Relaxed);
+        let seconds = duration.as_secs_f64();
+        let bucket = BOUNDS.partition_point(|bound| *bound < seconds);
+        shard.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        shard.sum_micros.fetch_add(micros, Ordering::Relaxed);
+        if let Some(cause) = cause {
+            shard.failures.add(cause);
+        }
+    }
+
+    pub(super) fn labels(&self) -> &RouteLabels {
+        &self.labels
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a sum of durations is a float in the end"
+    )]
+    pub(super) fn totals(&self) -> Totals {
+        let mut totals = Totals {
+            statuses: [0; STATUSES.len()],
+            buckets: [0; BUCKETS],
+            sum_seconds: 0.0,
+            failures: vec![0; LABELS.len()],
+        };
+        let mut micros = 0;
+        for shard in self.shards.iter().filter_map(OnceLock::get) {
+            add_all(&mut totals.statuses, &shard.statuses);
+            add_all(&mut totals.buckets, &shard.buckets);
+            micros += shard.sum_micros.load(Ordering::Relaxed);
+            shard.failures.add_to(&mut totals.failures);
+        }
+        totals.sum_seconds = micros as f64 / 1e6;
+        totals
+    }
+}
+
+fn add_all(sums: &mut [u64], counters: &[AtomicU64]) {
+    for (sum, counter) in sums.iter_mut().zip(counters) {
+        *sum += counter.load(Ordering::Relaxed);
+    }
+}
+
+/// All routes that somebody still holds.
+#[derive(Debug)]
+pub(super) struct Routes {
+    workers: usize,
+    known: Mutex<BTreeMap<RouteLabels, Weak<RouteMetrics>>>,
+}
+
+impl Routes {
+    pub(super) fn new(workers: usize) -> Self {
+        Self {
+            workers,
+            known: Mutex::default(),
+        }
+    }
+
+    pub(super) fn resolve(&self, labels: &RouteLabels) -> Arc<RouteMetrics> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(route) = known.get(labels).and_then(Weak::upgrade) {
+            return route;
+        }
+        let route = Arc::new(RouteMetrics {
+            labels: labels.clone(),
+            shards: (0..self.workers).map(|_| OnceLock::new()).collect(),
+        });
+        known.insert(labels.clone(), Arc::downgrade(&route));
+        route
+    }
+
+    /// Those still held, in the order of their labels; forgets the others.
+    pub(super) fn live(&self) -> Vec<Arc<RouteMetrics>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut live = Vec::with_capacity(known.len());
+        known.retain(|_, route| {
+            let route = route.upgrade();
+            let keep = route.is_some();
+            live.extend(route);
+            keep
+        });
+        live
+    }
+}
