@@ -2,6 +2,7 @@
 //! says why. `ARCHITECTURE.md` shows how the modules fit together.
 
 pub mod failure;
+pub mod faults;
 pub mod proxy;
 pub mod report;
 pub mod routing;
