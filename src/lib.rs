@@ -7,3 +7,4 @@ pub mod proxy;
 pub mod report;
 pub mod routing;
 pub mod telemetry;
+pub mod translate;

@@ -68,6 +68,13 @@ impl HostPattern {
             None => Hostname::try_new(text).map(Self::Exact),
         }
     }
+
+    /// The wildcard that holds this exact name, `*.example.com` for `shop.example.com`.
+    pub fn covering_wildcard(&self) -> Option<Self> {
+        let Self::Exact(name) = self else { return None };
+        let (_, parent) = name.0.split_once('.')?;
+        Some(Self::Wildcard(Hostname(parent.into())))
+    }
 }
 
 impl fmt::Display for HostPattern {

@@ -1,0 +1,250 @@
+//! Certificates from Secrets.
+//!
+//! Parsing a key costs more than everything else of a translation together, and certificates hardly
+//! ever change: what was parsed is kept from one translation to the next, by the Secret's contents.
+//! A Secret that becomes unusable keeps the last certificate that was usable, for as long as it is the
+//! same Secret and exists. Messages never quote what a Secret holds.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
+use rustls::sign::CertifiedKey;
+use rustls::{Error, InconsistentKeys};
+use rustls_pki_types::pem::{self, PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::report::{Code, Kind, ObjectRef};
+use crate::routing::snapshot::Certificate;
+
+use super::findings::Findings;
+use super::names::{self, Key};
+use super::{Objects, Origin};
+
+const TLS: &str = "kubernetes.io/tls";
+const RECREATE: &str = "delete it and create it again with 'kubectl create secret tls'";
+
+/// What became of each Secret that was asked for.
+pub(super) type Parsed = HashMap<ObjectRef, Arc<Outcome>, FixedState>;
+
+/// What became of one Secret.
+pub(super) struct Outcome {
+    /// The form that was parsed.
+    secret: Arc<Secret>,
+    /// The last usable certificate, of this form or an earlier one.
+    certificate: Option<Arc<Certificate>>,
+    /// Why this form is unusable, if it is.
+    defect: Option<Defect>,
+}
+
+/// Why a Secret is unusable.
+#[derive(Clone)]
+pub(super) struct Defect {
+    pub(super) code: Code,
+    /// A clause about the Secret.
+    pub(super) why: String,
+}
+
+/// What a Secret yields.
+pub(super) struct Loaded {
+    pub(super) certificate: Option<Arc<Certificate>>,
+    pub(super) defect: Option<Defect>,
+}
+
+/// The Secrets, parsed when asked for.
+pub(super) struct Certificates<'a> {
+    secrets: HashMap<Key<'a>, &'a Arc<Secret>, FixedState>,
+    unreadable: &'a BTreeSet<ObjectRef>,
+    origin: Origin,
+    last: &'a Parsed,
+    now: Parsed,
+}
+
+impl<'a> Certificates<'a> {
+    /// Indexes the Secrets.
+    pub(super) fn new(objects: &'a Objects, origin: Origin, last: &'a Parsed) -> Self {
+        let secrets = objects.secrets.iter();
+        Self {
+            secrets: secrets.map(|it| (names::key(&**it), it)).collect(),
+            unreadable: &objects.unreadable,
+            origin,
+            last,
+            now: Parsed::default(),
+        }
+    }
+
+    /// The certificate of a Secret; what is wrong with the Secret itself is told to it.
+    pub(super) fn load(&mut self, key: Key<'_>, findings: &mut Findings) -> Loaded {
+        let object = names::reference(Kind::Secret, key);
+        let Some(secret) = self.secrets.get(&key).copied() else {
+            return self.absent(&object);
+        };
+        let outcome = match self.now.get(&object) {
+            Some(known) => Arc::clone(known),
+            None => self.parse(&object, secret, findings),
+        };
+        Loaded {
+            certificate: outcome.certificate.clone(),
+            defect: outcome.defect.clone(),
+        }
+    }
+
+    /// The certificate that is presented where no host's own applies.
+    pub(super) fn default_certificate(
+        &mut self,
+        (namespace, name): &(String, String),
+        findings: &mut Findings,
+    ) -> Option<Arc<Certificate>> {
+        let loaded = self.load((namespace, name), findings);
+        if let Some(Defect {
+            code: Code::SecretNotFound,
+            why,
+        }) = &loaded.defect
+        {
+            let object = names::reference(Kind::Secret, (namespace, name));
+            let message = format!("the default certificate is a self-made one: the Secret {why}");
+            findings.add(&object, Code::SecretNotFound, message);
+        }
+        loaded.certificate
+    }
+
+    /// What the next translation starts from: Secrets that exist, also those not asked for now.
+    pub(super) fn finish(mut self) -> Parsed {
+        for (object, outcome) in self.last {
+            let key = (&*object.namespace, &*object.name);
+            if self.secrets.contains_key(&key) {
+                let entry = self.now.entry(object.clone());
+                entry.or_insert_with(|| Arc::clone(outcome));
+            }
+        }
+        self.now
+    }
+
+    fn absent(&self, object: &ObjectRef) -> Loaded {
+        let why = if self.unreadable.contains(object) {
+            "could not be read".to_owned()
+        } else if self.origin == Origin::Cluster {
+            format!("does not exist, or is not of type {TLS} (then {RECREATE})")
+        } else {
+            "does not exist".to_owned()
+        };
+        let code = Code::SecretNotFound;
+        Loaded {
+            certificate: None,
+            defect: Some(Defect { code, why }),
+        }
+    }
+
+    fn parse(
+        &mut self,
+        object: &ObjectRef,
+        secret: &Arc<Secret>,
+        findings: &mut Findings,
+    ) -> Arc<Outcome> {
+        let last = self.last.get(object);
+        let outcome = match last {
+            Some(last) if same_contents(&last.secret, secret) => Arc::clone(last),
+            _ => Arc::new(Outcome::of(secret, last.map(|it| &**it))),
+        };
+        if let Some(Defect { code, why }) = &outcome.defect {
+            let use_of_it = match outcome.certificate {
+                Some(_) => "its last good certificate stays in use",
+                None => "it is not used",
+            };
+            findings.add(object, *code, format!("{why}; {use_of_it}"));
+        }
+        self.now.insert(object.clone(), Arc::clone(&outcome));
+        outcome
+    }
+}
+
+impl Outcome {
+    fn of(secret: &Arc<Secret>, last: Option<&Self>) -> Self {
+        let uid = |secret: &Secret| secret.metadata.uid.clone();
+        let (certificate, defect) = match read(secret) {
+            Ok(certificate) => (Some(Arc::new(certificate)), None),
+            Err(defect) => {
+                let last = last.filter(|it| uid(&it.secret) == uid(secret));
+                let certificate = last.and_then(|it| it.certificate.clone());
+                (certificate, Some(defect))
+            }
+        };
+        Self {
+            secret: Arc::clone(secret),
+            certificate,
+            defect,
+        }
+    }
+}
+
+fn same_contents(a: &Arc<Secret>, b: &Arc<Secret>) -> bool {
+    let contents = |it: &Secret| (it.type_.clone(), it.metadata.uid.clone());
+    Arc::ptr_eq(a, b)
+        || (contents(a) == contents(b) && a.data == b.data && a.string_data == b.string_data)
+}
+
+fn read(secret: &Secret) -> Result<Certificate, Defect> {
+    let Secret {
+        data,
+        immutable: _,
+        metadata: _,
+        string_data,
+        type_,
+    } = secret;
+    let type_ = type_.as_deref().unwrap_or("Opaque");
+    if type_ != TLS {
+        return Err(Defect {
+            code: Code::SecretType,
+            why: format!("it is of type {type_}, not {TLS}: {RECREATE}"),
+        });
+    }
+    let text = |name| contents(data.as_ref(), string_data.as_ref(), name);
+    parse(text("tls.crt")?, text("tls.key")?).map_err(invalid)
+}
+
+/// One entry of a Secret; `stringData` goes over `data`, as the API server would have it.
+fn contents<'a>(
+    data: Option<&'a BTreeMap<String, ByteString>>,
+    string_data: Option<&'a BTreeMap<String, String>>,
+    name: &str,
+) -> Result<&'a [u8], Defect> {
+    let text = string_data.and_then(|it| it.get(name));
+    let bytes = data.and_then(|it| it.get(name));
+    text.map(String::as_bytes)
+        .or(bytes.map(|it| it.0.as_slice()))
+        .ok_or_else(|| invalid(format!("it has no {name}")))
+}
+
+fn parse(certificate: &[u8], key: &[u8]) -> Result<Certificate, String> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
+    let chain = chain.map_err(|_| "tls.crt is not well-formed PEM".to_owned())?;
+    if chain.is_empty() {
+        return Err("tls.crt holds no certificate".to_owned());
+    }
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
+        pem::Error::NoItemsFound => "tls.key holds no private key that is not encrypted".to_owned(),
+        _ => "tls.key is not well-formed PEM".to_owned(),
+    })?;
+    let signing = any_supported_type(&key)
+        .map_err(|_| "the private key in tls.key is of no supported kind".to_owned())?;
+    match CertifiedKey::new(chain.clone(), signing).keys_match() {
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(Certificate {
+            chain,
+            key: Arc::new(key),
+        }),
+        Err(Error::InconsistentKeys(_)) => {
+            Err("the private key in tls.key does not belong to the certificate".to_owned())
+        }
+        Err(error) => Err(format!(
+            "the certificate in tls.crt cannot be used: {error}"
+        )),
+    }
+}
+
+fn invalid(why: String) -> Defect {
+    let code = Code::InvalidCertificate;
+    Defect { code, why }
+}

@@ -1,0 +1,155 @@
+//! Which Ingresses are ours.
+//!
+//! An Ingress names its class in `spec.ingressClassName` or in the older annotation, which wins where
+//! both are there (the API's own documentation of the field says so). One without any belongs to the
+//! default class. The API server fills in the default when an Ingress is created, so that what is
+//! asked here is only about those that are older than the default class or come from files.
+//!
+//! <https://kubernetes.io/docs/concepts/services-networking/ingress/#ingress-class>
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use k8s_openapi::api::networking::v1::{
+    Ingress, IngressClass, IngressClassParametersReference, IngressClassSpec,
+};
+
+use crate::report::{Code, Kind, ObjectRef};
+
+use super::findings::Findings;
+use super::names;
+use super::{Origin, Settings};
+
+const ANNOTATION: &str = "kubernetes.io/ingress.class";
+const DEFAULT: &str = "ingressclass.kubernetes.io/is-default-class";
+
+/// What decides whether an Ingress is ours.
+pub(super) struct Classes<'a> {
+    /// The name that our Ingresses give.
+    ours: &'a str,
+    /// Whether an Ingress that names our class in the field is served.
+    by_field: bool,
+    /// Whether one that names it in the annotation is served; it never needed an object.
+    by_annotation: bool,
+    /// Whether one that names none is served.
+    by_default: bool,
+}
+
+impl<'a> Classes<'a> {
+    /// Finds our class and whether it is the default.
+    pub(super) fn read(
+        classes: &[Arc<IngressClass>],
+        settings: &'a Settings,
+        findings: &mut Findings,
+    ) -> Self {
+        let ours = settings.ingress_class.as_str();
+        let object = classes.iter().find(|it| names::name(&it.metadata) == ours);
+        let Some(class) = object else {
+            let files = settings.origin == Origin::Directory;
+            return Self {
+                ours,
+                by_field: files,
+                by_annotation: true,
+                by_default: files && default_class(classes).is_none(),
+            };
+        };
+        let IngressClassSpec {
+            controller,
+            parameters,
+        } = class.spec.clone().unwrap_or_default();
+        let matches = controller.is_some_and(|it| it == settings.controller_name);
+        if matches {
+            warn(classes, class, parameters.as_ref(), findings);
+        }
+        Self {
+            ours,
+            by_field: matches,
+            by_annotation: matches,
+            by_default: matches
+                && default_class(classes).is_some_and(|it| names::name(&it.metadata) == ours),
+        }
+    }
+
+    /// Whether the Ingress is ours.
+    pub(super) fn select(&self, ingress: &Ingress, findings: &mut Findings) -> bool {
+        let annotations = ingress.metadata.annotations.as_ref();
+        let annotation = annotations.and_then(|it| it.get(ANNOTATION));
+        let annotation = annotation.map(String::as_str).filter(|it| !it.is_empty());
+        let field = ingress.spec.as_ref();
+        let field = field.and_then(|spec| spec.ingress_class_name.as_deref());
+        if let (Some(annotation), Some(field)) = (annotation, field)
+            && annotation != field
+            && [annotation, field].contains(&self.ours)
+        {
+            let object = names::reference(Kind::Ingress, names::key(ingress));
+            let message = format!(
+                "the annotation {ANNOTATION} says '{annotation}' and spec.ingressClassName says \
+                 '{field}': the annotation wins; remove it"
+            );
+            findings.add(&object, Code::ClassMismatch, message);
+        }
+        match (annotation, field) {
+            (Some(annotation), _) => self.by_annotation && annotation == self.ours,
+            (None, Some(field)) => self.by_field && field == self.ours,
+            (None, None) => self.by_default,
+        }
+    }
+}
+
+fn is_default(class: &IngressClass) -> bool {
+    let annotations = class.metadata.annotations.as_ref();
+    annotations
+        .and_then(|it| it.get(DEFAULT))
+        .is_some_and(|it| it == "true")
+}
+
+/// The default class; of several the newest, then the first by name, as the API server chooses.
+fn default_class(classes: &[Arc<IngressClass>]) -> Option<&Arc<IngressClass>> {
+    let defaults = classes.iter().filter(|class| is_default(class));
+    defaults.min_by_key(|class| {
+        let metadata = &class.metadata;
+        (
+            Reverse(metadata.creation_timestamp.as_ref()),
+            names::name(metadata),
+        )
+    })
+}
+
+fn warn(
+    classes: &[Arc<IngressClass>],
+    ours: &IngressClass,
+    parameters: Option<&IngressClassParametersReference>,
+    findings: &mut Findings,
+) {
+    let object = ObjectRef {
+        kind: Kind::IngressClass,
+        namespace: "".into(),
+        name: names::name(&ours.metadata).into(),
+    };
+    let defaults = classes.iter().filter(|class| is_default(class)).count();
+    if is_default(ours)
+        && defaults > 1
+        && let Some(chosen) = default_class(classes)
+    {
+        let message = format!(
+            "{defaults} IngressClasses are marked as the default: an Ingress without a class belongs \
+             to the newest of them, '{}'; leave the mark on one",
+            names::name(&chosen.metadata)
+        );
+        findings.add(&object, Code::SeveralDefaultClasses, message);
+    }
+    if let Some(parameters) = parameters {
+        let IngressClassParametersReference {
+            api_group,
+            kind,
+            name,
+            namespace: _,
+            scope: _,
+        } = parameters;
+        let group = api_group.as_deref().unwrap_or("core");
+        let message = format!(
+            "spec.parameters names {kind}.{group} '{name}', which has no effect here; remove it"
+        );
+        findings.add(&object, Code::UnsupportedParameters, message);
+    }
+}

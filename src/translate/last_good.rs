@@ -1,0 +1,109 @@
+//! What one translation leaves to the next.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use k8s_openapi::Metadata;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::report::{Kind, ObjectRef};
+use crate::routing::policy::Policy;
+
+use super::Objects;
+use super::certificate::Parsed;
+use super::names;
+
+/// The last good form of each object that exists, and certificates parsed before.
+///
+/// Cheap to clone. The default is that of a process that has seen nothing yet.
+#[derive(Clone, Default)]
+pub struct LastGood {
+    /// Each existing object in its last readable form; nothing is unreadable in there.
+    objects: Arc<Objects>,
+    certificates: Arc<Parsed>,
+    /// What applies to Ingresses without a policy, shared by all of their routes.
+    pub(super) policy: Arc<Policy>,
+}
+
+impl fmt::Debug for LastGood {
+    /// Never shows a Secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LastGood").finish_non_exhaustive()
+    }
+}
+
+impl LastGood {
+    /// The objects, with those that cannot be read any more in their last good form.
+    pub(super) fn complete(&self, now: &Objects) -> Objects {
+        let Objects {
+            ingresses,
+            classes,
+            services,
+            slices,
+            secrets,
+            unreadable,
+        } = now;
+        let last = &self.objects;
+        Objects {
+            ingresses: with_last(Kind::Ingress, ingresses, &last.ingresses, unreadable),
+            classes: with_last(Kind::IngressClass, classes, &last.classes, unreadable),
+            services: with_last(Kind::Service, services, &last.services, unreadable),
+            slices: with_last(Kind::EndpointSlice, slices, &last.slices, unreadable),
+            secrets: with_last(Kind::Secret, secrets, &last.secrets, unreadable),
+            unreadable: unreadable.clone(),
+        }
+    }
+
+    pub(super) fn certificates(&self) -> &Parsed {
+        &self.certificates
+    }
+
+    /// What the next translation starts from.
+    pub(super) fn next(&self, mut objects: Objects, certificates: Parsed) -> Self {
+        objects.unreadable.clear();
+        Self {
+            objects: Arc::new(objects),
+            certificates: Arc::new(certificates),
+            policy: Arc::clone(&self.policy),
+        }
+    }
+}
+
+fn with_last<K>(
+    kind: Kind,
+    now: &[Arc<K>],
+    last: &[Arc<K>],
+    unreadable: &BTreeSet<ObjectRef>,
+) -> Vec<Arc<K>>
+where
+    K: Metadata<Ty = ObjectMeta>,
+{
+    let mut missing: BTreeSet<&ObjectRef> =
+        unreadable.iter().filter(|it| it.kind == kind).collect();
+    let mut complete = now.to_vec();
+    if missing.is_empty() {
+        return complete;
+    }
+    for object in now {
+        missing.remove(&reference(kind, object));
+    }
+    let kept = last
+        .iter()
+        .filter(|object| missing.contains(&reference(kind, object)));
+    complete.extend(kept.cloned());
+    complete
+}
+
+fn reference<K>(kind: Kind, object: &Arc<K>) -> ObjectRef
+where
+    K: Metadata<Ty = ObjectMeta>,
+{
+    let (namespace, name) = names::key(&**object);
+    let namespace = if kind == Kind::IngressClass {
+        ""
+    } else {
+        namespace
+    };
+    names::reference(kind, (namespace, name))
+}

@@ -1,0 +1,173 @@
+//! The port of a Service that a backend names.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+use k8s_openapi::api::networking::v1::ServiceBackendPort;
+
+use crate::failure::Cause;
+use crate::report::Code;
+use crate::routing::host::Hostname;
+
+/// A Service's port that can be spoken to.
+pub(super) struct Port<'a> {
+    /// Its number in the Service.
+    pub(super) number: u16,
+    pub(super) place: Place<'a>,
+}
+
+/// Where the endpoints of a port are found.
+pub(super) enum Place<'a> {
+    /// In EndpointSlices.
+    Slices {
+        /// The port's name there; empty where the Service has a single port without a name.
+        port_name: &'a str,
+        /// Whether IPv6 is the Service's first family.
+        ipv6_first: bool,
+    },
+    /// Behind a DNS name.
+    Name(Arc<str>),
+}
+
+/// Why a port cannot be used.
+pub(super) struct Unusable {
+    pub(super) code: Code,
+    pub(super) cause: Cause,
+    /// Continues a sentence that began with the Service.
+    pub(super) why: String,
+}
+
+impl Unusable {
+    fn unknown(code: Code, why: String) -> Self {
+        let cause = Cause::UnknownUpstream;
+        Self { code, cause, why }
+    }
+
+    fn protocol(why: String) -> Self {
+        Self {
+            code: Code::UnsupportedProtocol,
+            cause: Cause::UnsupportedProtocol,
+            why,
+        }
+    }
+}
+
+/// Finds the port that a backend names.
+pub(super) fn port<'a>(
+    service: &'a Service,
+    wanted: &ServiceBackendPort,
+    allow_external_name: bool,
+) -> Result<Port<'a>, Unusable> {
+    let Some(spec) = &service.spec else {
+        return Err(Unusable::unknown(
+            Code::PortNotFound,
+            "has no spec".to_owned(),
+        ));
+    };
+    if spec.type_.as_deref() == Some("ExternalName") {
+        return external(spec, wanted, allow_external_name);
+    }
+    let found = find(spec, wanted)?;
+    let number = speakable(found)?;
+    let family = spec.ip_families.as_ref().and_then(|it| it.first());
+    Ok(Port {
+        number,
+        place: Place::Slices {
+            port_name: found.name.as_deref().unwrap_or_default(),
+            ipv6_first: family.is_some_and(|it| it == "IPv6"),
+        },
+    })
+}
+
+/// An external Service may have no ports at all: a number then means the port at the name itself.
+fn external<'a>(
+    spec: &'a ServiceSpec,
+    wanted: &ServiceBackendPort,
+    allowed: bool,
+) -> Result<Port<'a>, Unusable> {
+    if !allowed {
+        return Err(Unusable::unknown(
+            Code::ExternalNameForbidden,
+            "is of type ExternalName, which is followed only with --allow-external-name".to_owned(),
+        ));
+    }
+    let name = spec.external_name.as_deref().unwrap_or_default();
+    let invalid = |_| {
+        let why = format!("has the external name '{name}', which is not a DNS name");
+        Unusable::unknown(Code::InvalidExternalName, why)
+    };
+    let host = Hostname::try_new(name).map_err(invalid)?;
+    let no_ports = spec.ports.as_ref().is_none_or(Vec::is_empty);
+    let number = match wanted.number {
+        Some(number) if no_ports => port_number(number)?,
+        _ => speakable(find(spec, wanted)?)?,
+    };
+    let place = Place::Name(host.as_str().into());
+    Ok(Port { number, place })
+}
+
+/// The port by name or number; among several of a number the one for TCP.
+fn find<'a>(
+    spec: &'a ServiceSpec,
+    wanted: &ServiceBackendPort,
+) -> Result<&'a ServicePort, Unusable> {
+    let ServiceBackendPort { name, number } = wanted;
+    let ports = spec.ports.as_deref().unwrap_or_default();
+    let name = name.as_deref().filter(|name| !name.is_empty());
+    let matches = |port: &&ServicePort| match name {
+        Some(name) => port.name.as_deref() == Some(name),
+        None => Some(port.port) == *number,
+    };
+    let tcp = ports.iter().filter(|port| is_tcp(port)).find(matches);
+    tcp.or_else(|| ports.iter().find(matches)).ok_or_else(|| {
+        let wanted = match (name, number) {
+            (Some(name), _) => format!("no port named '{name}'"),
+            (None, Some(number)) => format!("no port {number}"),
+            (None, None) => "no port that the backend could mean, since it names none".to_owned(),
+        };
+        Unusable::unknown(Code::PortNotFound, format!("has {wanted}"))
+    })
+}
+
+fn is_tcp(port: &ServicePort) -> bool {
+    port.protocol.as_deref().is_none_or(|it| it == "TCP")
+}
+
+/// The number of a port, if HTTP/1.1 over TCP is what its Service expects there.
+fn speakable(port: &ServicePort) -> Result<u16, Unusable> {
+    let ServicePort {
+        app_protocol,
+        name: _,
+        node_port: _,
+        port: number,
+        protocol,
+        target_port: _,
+    } = port;
+    if !is_tcp(port) {
+        let protocol = protocol.as_deref().unwrap_or_default();
+        let why = format!("has {protocol} at port {number}, not TCP");
+        return Err(Unusable::protocol(why));
+    }
+    if let Some(protocol) = app_protocol.as_deref().filter(|it| !is_plain_http(it)) {
+        let why = format!(
+            "has appProtocol '{protocol}' at port {number}, which is not spoken to upstreams: \
+             'http' and 'kubernetes.io/ws' are"
+        );
+        return Err(Unusable::protocol(why));
+    }
+    port_number(*number)
+}
+
+/// Whether an `appProtocol` means HTTP/1.1 without TLS
+/// (<https://kubernetes.io/docs/concepts/services-networking/service/#application-protocol>).
+pub(super) fn is_plain_http(app_protocol: &str) -> bool {
+    matches!(app_protocol, "" | "kubernetes.io/ws") || app_protocol.eq_ignore_ascii_case("http")
+}
+
+fn port_number(number: i32) -> Result<u16, Unusable> {
+    let valid = u16::try_from(number).ok().filter(|number| *number != 0);
+    valid.ok_or_else(|| {
+        let why = format!("has no port {number}: it is not a port number");
+        Unusable::unknown(Code::PortNotFound, why)
+    })
+}

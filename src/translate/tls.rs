@@ -1,0 +1,244 @@
+//! Which host presents which certificate.
+//!
+//! An entry of `spec.tls` applies to the hosts of the Ingress's rules that it lists, or covers with a
+//! wildcard, or to all of them if it lists none. A host that it lists without any rule for it gets the
+//! certificate too, and serves what it would serve without: usual where a rule is for every host.
+//!
+//! <https://kubernetes.io/docs/concepts/services-networking/ingress/#tls>
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rustls::client::verify_server_name;
+use rustls::server::ParsedCertificate;
+use rustls_pki_types::ServerName;
+
+use crate::report::Code;
+use crate::routing::host::HostPattern;
+use crate::routing::snapshot::{Certificate, VirtualHost};
+
+use super::HostOwnership;
+use super::certificate::Certificates;
+use super::findings::Findings;
+use super::hosts::{Served, admits};
+use super::ingress::{Claims, Tls, TlsHosts};
+
+/// Gives each host its certificate; claims are sorted from the oldest to the youngest.
+pub(super) fn assign<'a>(
+    claims: &'a [Claims<'a>],
+    ownership: HostOwnership,
+    served: &mut Served<'a>,
+    certificates: &mut Certificates<'_>,
+    findings: &mut Findings,
+) {
+    let mut work = Work {
+        ownership,
+        certificates,
+        findings,
+    };
+    let mut without_rules = BTreeMap::new();
+    for claim in claims {
+        if claim.tls.is_empty() {
+            continue;
+        }
+        for host in claim.tls_hosts() {
+            work.host_with_rules(claim, host, served);
+        }
+        for (host, entry) in claim.tls_without_rules() {
+            work.host_without_rules(claim, (host, entry), served, &mut without_rules);
+        }
+    }
+    let added: Vec<(HostPattern, VirtualHost)> = without_rules
+        .into_iter()
+        .map(|(host, (claim, entry))| {
+            let base = served.base(host).and_then(|base| served.hosts.get(base));
+            let mut added = base.cloned().unwrap_or_default();
+            added.tls = true;
+            added.certificate = work.certificate(claim, entry, host);
+            (host.clone(), added)
+        })
+        .collect();
+    served.hosts.extend(added);
+}
+
+struct Work<'w, 'c> {
+    ownership: HostOwnership,
+    certificates: &'w mut Certificates<'c>,
+    findings: &'w mut Findings,
+}
+
+impl Work<'_, '_> {
+    fn host_with_rules<'a>(
+        &mut self,
+        claim: &'a Claims<'a>,
+        host: &HostPattern,
+        served: &mut Served<'a>,
+    ) {
+        let (Some(entry), Some(owner)) = (claim.tls_for(host), served.owners.get(host)) else {
+            return;
+        };
+        if std::ptr::eq(*owner, claim) {
+            let certificate = self.certificate(claim, entry, host);
+            if let Some(host) = served.hosts.get_mut(host) {
+                host.tls = true;
+                host.certificate = certificate;
+            }
+        } else if admits(self.ownership, owner, claim) {
+            self.compare((owner, owner.tls_for(host)), (claim, entry), host);
+        }
+    }
+
+    fn host_without_rules<'a>(
+        &mut self,
+        claim: &'a Claims<'a>,
+        (host, entry): (&'a HostPattern, &'a Tls<'a>),
+        served: &Served<'a>,
+        without_rules: &mut BTreeMap<&'a HostPattern, (&'a Claims<'a>, &'a Tls<'a>)>,
+    ) {
+        if let Some(owner) = served.owners.get(host) {
+            return self.compare((owner, owner.tls_for(host)), (claim, entry), host);
+        }
+        let base = served.base(host).and_then(|base| served.owners.get(base));
+        if let Some(owner) = base.filter(|owner| !admits(self.ownership, owner, claim)) {
+            let message = format!(
+                "the host '{host}' belongs to the namespace '{}' by its oldest {}: its certificate is \
+                 not taken from here",
+                owner.object.namespace, owner.object
+            );
+            return self
+                .findings
+                .add(&claim.object, Code::HostConflict, message);
+        }
+        if let Some((first, theirs)) = without_rules.get(host) {
+            return self.compare((first, Some(theirs)), (claim, entry), host);
+        }
+        without_rules.insert(host, (claim, entry));
+    }
+
+    /// Tells a claim that a host's certificate is another's, unless it is the same one.
+    fn compare(
+        &mut self,
+        (owner, theirs): (&Claims<'_>, Option<&Tls<'_>>),
+        (claim, mine): (&Claims<'_>, &Tls<'_>),
+        host: &HostPattern,
+    ) {
+        let same = owner.object.namespace == claim.object.namespace
+            && theirs.is_some_and(|theirs| theirs.secret == mine.secret);
+        if same {
+            return;
+        }
+        let message = if std::ptr::eq(owner, claim) {
+            format!("the host '{host}' stands in two entries of spec.tls: the first is used")
+        } else {
+            let what = match theirs {
+                Some(_) => "",
+                None => ", which asks for none",
+            };
+            format!(
+                "the certificate of host '{host}' belongs to its oldest {}{what}",
+                owner.object
+            )
+        };
+        self.findings
+            .add(&claim.object, Code::CertificateConflict, message);
+    }
+
+    /// The certificate of an entry; what is wrong with it is told to the Ingress.
+    fn certificate(
+        &mut self,
+        claim: &Claims<'_>,
+        entry: &Tls<'_>,
+        host: &HostPattern,
+    ) -> Option<Arc<Certificate>> {
+        let secret = (&*claim.object.namespace, entry.secret?);
+        let loaded = self.certificates.load(secret, self.findings);
+        let called = format!("{}/{}", secret.0, secret.1);
+        if let Some(defect) = loaded.defect {
+            let instead = match loaded.certificate {
+                Some(_) => "its last good certificate stays in use",
+                None => "its hosts get the default certificate",
+            };
+            let message = match defect.code {
+                Code::SecretNotFound => format!("the Secret {called} {}; {instead}", defect.why),
+                _ => format!("the Secret {called} is unusable: {}; {instead}", defect.why),
+            };
+            self.findings.add(&claim.object, defect.code, message);
+        }
+        let certificate = loaded.certificate?;
+        if !covers(&certificate, host) {
+            let message = format!("the certificate in Secret {called} has no name for '{host}'");
+            self.findings
+                .add(&claim.object, Code::CertificateName, message);
+        }
+        Some(certificate)
+    }
+}
+
+impl Served<'_> {
+    /// The pattern whose rules serve a host that has none of its own.
+    fn base(&self, host: &HostPattern) -> Option<&HostPattern> {
+        let wildcard = host.covering_wildcard();
+        let mut candidates = wildcard.iter().chain([&HostPattern::Any]);
+        candidates
+            .find_map(|it| self.hosts.get_key_value(it))
+            .map(|(pattern, _)| pattern)
+    }
+}
+
+impl<'a> Claims<'a> {
+    /// The hosts for which it has rules; without rules it is for every host.
+    fn tls_hosts(&'a self) -> BTreeSet<&'a HostPattern> {
+        if self.without_rules {
+            BTreeSet::from([&HostPattern::Any])
+        } else {
+            self.hosts()
+        }
+    }
+
+    /// The entry of `spec.tls` for a host of its rules, the most specific first.
+    fn tls_for(&'a self, host: &HostPattern) -> Option<&'a Tls<'a>> {
+        let listed = |wanted: &HostPattern| {
+            self.tls.iter().find(|entry| match &entry.hosts {
+                TlsHosts::OfRules => false,
+                TlsHosts::Listed(hosts) => hosts.contains(wanted),
+            })
+        };
+        let of_rules = || {
+            let mut entries = self.tls.iter();
+            entries.find(|entry| matches!(entry.hosts, TlsHosts::OfRules))
+        };
+        listed(host)
+            .or_else(|| host.covering_wildcard().as_ref().and_then(listed))
+            .or_else(of_rules)
+    }
+
+    /// Listed hosts that apply to none of its rules, with their entries.
+    fn tls_without_rules(&'a self) -> Vec<(&'a HostPattern, &'a Tls<'a>)> {
+        let own = self.hosts();
+        let covered: BTreeSet<_> = own.iter().filter_map(|it| it.covering_wildcard()).collect();
+        let mut found = Vec::new();
+        for entry in &self.tls {
+            if let TlsHosts::Listed(hosts) = &entry.hosts {
+                let hosts = hosts.iter();
+                let without = hosts.filter(|it| !own.contains(it) && !covered.contains(it));
+                found.extend(without.map(|host| (host, entry)));
+            }
+        }
+        found
+    }
+}
+
+/// Whether a certificate has a name for a host.
+fn covers(certificate: &Certificate, host: &HostPattern) -> bool {
+    let name = match host {
+        HostPattern::Any => return true,
+        HostPattern::Exact(name) => name.as_str().to_owned(),
+        HostPattern::Wildcard(parent) => format!("any.{parent}"),
+    };
+    let leaf = certificate.chain.first();
+    let parsed = leaf.and_then(|leaf| ParsedCertificate::try_from(leaf).ok());
+    let (Some(parsed), Ok(name)) = (parsed, ServerName::try_from(name)) else {
+        return false;
+    };
+    verify_server_name(&parsed, &name).is_ok()
+}
