@@ -1,0 +1,349 @@
+"""The proxies under test, each set up to do the same work.
+
+One worker; the same three endpoints over kept connections; the same forwarding fields; metrics on,
+access log off; TLS 1.3 with the same P-256 certificate; HTTP/2 by ALPN. Everything else is as the
+product ships it, except nginx's buffers: as shipped it writes bodies of these sizes to disk, which
+would cost it three times as much and flatter everyone else.
+"""
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import backend
+from process import Failed, Process, require_free
+
+
+@dataclass
+class Proxy:
+    """A proxy that is running, or can be."""
+
+    name: str
+    http: int
+    https: int
+    version: str
+    argv: list
+    env: dict = field(default_factory=dict)
+    process: Process | None = None
+
+    def start(self, work, core):
+        for port in (self.http, self.https):
+            require_free("127.0.0.1", port)
+        self.process = Process(self.name, self.argv, core, work / f"{self.name}.log", self.env)
+        self.process.wait_until_accepting([("127.0.0.1", self.http), ("127.0.0.1", self.https)])
+
+
+def _version(argv):
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    return (done.stdout + done.stderr).splitlines()[0].strip()
+
+
+def _servers(pattern):
+    return "\n".join(pattern.format(index=i, host=h, port=p) for i, (h, p) in enumerate(backend.endpoints()))
+
+
+NGINX = """\
+daemon off;
+{user}
+worker_processes 1;
+pid {work}/nginx.pid;
+error_log stderr warn;
+events {{ worker_connections 8192; }}
+http {{
+  access_log off;
+  keepalive_requests 1000000000;
+  client_max_body_size 0;
+  client_body_buffer_size 64k;
+  proxy_buffer_size 32k;
+  proxy_buffers 8 32k;
+  proxy_busy_buffers_size 64k;
+  proxy_max_temp_file_size 0;
+  client_body_temp_path {work}/nginx-body;
+  proxy_temp_path {work}/nginx-proxy;
+  fastcgi_temp_path {work}/nginx-fastcgi;
+  uwsgi_temp_path {work}/nginx-uwsgi;
+  scgi_temp_path {work}/nginx-scgi;
+  ssl_certificate {work}/tls.crt;
+  ssl_certificate_key {work}/tls.key;
+  ssl_protocols TLSv1.3;
+  upstream backend {{
+{servers}
+    keepalive 128;
+    keepalive_requests 1000000000;
+  }}
+  server {{
+    listen 127.0.0.1:{http} backlog=4096;
+    listen 127.0.0.1:{https} ssl http2 backlog=4096;
+    http2_max_requests 1000000000;
+    location / {{
+      proxy_pass http://backend;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Host $http_host;
+      proxy_set_header X-Real-IP $remote_addr;
+      proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_set_header X-Forwarded-Host $http_host;
+      proxy_set_header X-Forwarded-Proto $scheme;
+      proxy_set_header X-Forwarded-Port $server_port;
+      proxy_set_header X-Request-ID $request_id;
+    }}
+    location = /stub_status {{ stub_status; }}
+  }}
+}}
+"""
+
+
+def nginx(work, http, https):
+    config = work / "nginx.conf"
+    servers = _servers("    server {host}:{port};")
+    config.write_text(NGINX.format(work=work, user=backend.run_as(), servers=servers, http=http, https=https))
+    program = backend.nginx()
+    return Proxy("nginx", http, https, _version([program, "-v"]), [program, "-c", config, "-p", work])
+
+
+HAPROXY = """\
+global
+  nbthread 1
+  maxconn 4000
+  ssl-default-bind-options ssl-min-ver TLSv1.3
+defaults
+  mode http
+  timeout connect 2s
+  timeout client 75s
+  timeout server 60s
+frontend clients
+  bind 127.0.0.1:{http} backlog 4096
+  bind 127.0.0.1:{https} backlog 4096 ssl crt {work}/tls.pem alpn h2,http/1.1
+  http-request use-service prometheus-exporter if {{ path /metrics }}
+  http-request set-header X-Real-IP %[src]
+  http-request set-header X-Forwarded-For %[src]
+  http-request set-header X-Forwarded-Host %[req.hdr(host)]
+  http-request set-header X-Forwarded-Proto https if {{ ssl_fc }}
+  http-request set-header X-Forwarded-Proto http if !{{ ssl_fc }}
+  http-request set-header X-Forwarded-Port %[dst_port]
+  http-request set-header X-Request-ID %[uuid]
+  default_backend endpoints
+backend endpoints
+  balance roundrobin
+  http-reuse always
+{servers}
+"""
+
+
+def haproxy(work, http, https):
+    program = shutil.which("haproxy", path=os.environ["PATH"] + ":/usr/sbin")
+    if not program:
+        return None
+    (work / "tls.pem").write_text((work / "tls.crt").read_text() + (work / "tls.key").read_text())
+    config = work / "haproxy.cfg"
+    servers = _servers("  server s{index} {host}:{port}")
+    config.write_text(HAPROXY.format(work=work, servers=servers, http=http, https=https))
+    return Proxy("haproxy", http, https, _version([program, "-v"]), [program, "-db", "-f", config])
+
+
+def _envoy_listener(port, tls):
+    manager = {
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "clients",
+        "use_remote_address": True,
+        "route_config": {
+            "virtual_hosts": [
+                {
+                    "name": "all",
+                    "domains": ["*"],
+                    "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "endpoints"}}],
+                }
+            ]
+        },
+        "http_filters": [
+            {
+                "name": "router",
+                "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+            }
+        ],
+    }
+    chain = {"filters": [{"name": "http", "typed_config": manager}]}
+    if tls:
+        certificate, key = tls
+        chain["transport_socket"] = {
+            "name": "tls",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+                "common_tls_context": {
+                    "alpn_protocols": ["h2", "http/1.1"],
+                    "tls_params": {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"},
+                    "tls_certificates": [
+                        {"certificate_chain": {"filename": str(certificate)}, "private_key": {"filename": str(key)}}
+                    ],
+                },
+            },
+        }
+    return {
+        "name": f"port-{port}",
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
+        "filter_chains": [chain],
+    }
+
+
+def envoy(work, http, https):
+    program = shutil.which("envoy")
+    if not program:
+        return None
+    endpoints = [
+        {"endpoint": {"address": {"socket_address": {"address": host, "port_value": port}}}}
+        for host, port in backend.endpoints()
+    ]
+    config = work / "envoy.json"
+    config.write_text(
+        json.dumps(
+            {
+                "static_resources": {
+                    "listeners": [
+                        _envoy_listener(http, None),
+                        _envoy_listener(https, (work / "tls.crt", work / "tls.key")),
+                    ],
+                    "clusters": [
+                        {
+                            "name": "endpoints",
+                            "type": "STATIC",
+                            "connect_timeout": "2s",
+                            "load_assignment": {
+                                "cluster_name": "endpoints",
+                                "endpoints": [{"lb_endpoints": endpoints}],
+                            },
+                        }
+                    ],
+                }
+            }
+        )
+    )
+    argv = [program, "-c", config, "--concurrency", "1", "--use-dynamic-base-id", "-l", "error"]
+    return Proxy("envoy", http, https, _version([program, "--version"]), argv)
+
+
+def _base64(data):
+    return base64.b64encode(data).decode()
+
+
+MANIFESTS = """\
+apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata: {{name: bywash}}
+spec: {{controller: bywash.dev/ingress-controller}}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {{name: plain, namespace: bench}}
+spec:
+  ingressClassName: bywash
+  rules:
+  - http:
+      paths:
+      - {{path: /, pathType: Prefix, backend: {{service: {{name: backend, port: {{number: 80}}}}}}}}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {{name: tls, namespace: bench}}
+spec:
+  ingressClassName: bywash
+  tls:
+  - {{hosts: [localhost], secretName: localhost}}
+  rules:
+  - host: localhost
+    http:
+      paths:
+      - {{path: /, pathType: Prefix, backend: {{service: {{name: backend, port: {{number: 80}}}}}}}}
+---
+apiVersion: v1
+kind: Secret
+type: kubernetes.io/tls
+metadata: {{name: localhost, namespace: bench}}
+data:
+  tls.crt: {certificate}
+  tls.key: {key}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: backend, namespace: bench}}
+spec:
+  ports:
+  - {{name: http, port: 80, protocol: TCP, targetPort: {port}}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata:
+  name: backend-1
+  namespace: bench
+  labels: {{kubernetes.io/service-name: backend}}
+addressType: IPv4
+ports:
+- {{name: http, port: {port}, protocol: TCP}}
+endpoints:
+{endpoints}
+"""
+
+
+def bywash(work, http, https, program, runtime):
+    name = "bywash" if runtime == "per-core" else f"bywash-{runtime}"
+    directory = work / "manifests"
+    directory.mkdir(exist_ok=True)
+    (directory / "bench.yaml").write_text(
+        MANIFESTS.format(
+            certificate=_base64((work / "tls.crt").read_bytes()),
+            key=_base64((work / "tls.key").read_bytes()),
+            port=backend.PORT,
+            endpoints="\n".join(
+                f"- {{addresses: [{host}], conditions: {{ready: true, serving: true}}}}" for host, _ in backend.endpoints()
+            ),
+        )
+    )
+    argv = [
+        program,
+        "standalone",
+        directory,
+        f"--http-address=127.0.0.1:{http}",
+        f"--https-address=127.0.0.1:{https}",
+        "--metrics-address=127.0.0.1:0",
+        "--admin-address=none",
+        "--workers=1",
+        f"--runtime={runtime}",
+        "--access-log=off",
+    ]
+    return Proxy(name, http, https, _version([program, "--version"]), argv)
+
+
+def build_certificate(work):
+    """One P-256 certificate for `localhost`, for everyone."""
+    argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"]
+    argv += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    argv += ["-keyout", work / "tls.key", "-out", work / "tls.crt"]
+    done = subprocess.run([str(part) for part in argv], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Failed(f"openssl failed: {done.stderr.strip()}")
+
+
+def available(work, wanted, program, runtimes):
+    """The proxies of `wanted` that are installed, nginx first: it is what ratios refer to."""
+    makers = {
+        "nginx": nginx,
+        "haproxy": haproxy,
+        "envoy": envoy,
+    }
+    found = []
+    ports = iter(range(18000, 19000, 2))
+    for name in ["nginx", *(n for n in makers if n != "nginx")]:
+        if name in wanted or name == "nginx":
+            port = next(ports)
+            if proxy := makers[name](work, port, port + 1):
+                found.append(proxy)
+    if "bywash" in wanted:
+        if not Path(program).exists():
+            raise Failed(f"{program} is missing: cargo build --release")
+        for runtime in runtimes:
+            port = next(ports)
+            found.append(bywash(work, port, port + 1, program, runtime))
+    return found
