@@ -9,6 +9,7 @@ would cost it three times as much and flatter everyone else.
 import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass, field
@@ -39,7 +40,8 @@ class Proxy:
 
 def _version(argv):
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    return (done.stdout + done.stderr).splitlines()[0].strip()
+    found = re.search(r"\d+\.\d+[\w.+~-]*", done.stdout + done.stderr)
+    return found[0] if found else "unknown"
 
 
 def _servers(pattern):

@@ -52,7 +52,7 @@ def machine(proxies, arguments):
             cores += 1
     system = platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
-    versions = "; ".join(f"{proxy.name}: {proxy.version}" for proxy in proxies)
+    versions = ", ".join(f"{proxy.name} {proxy.version}" for proxy in proxies)
     return (
         f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC; {cores} × {model}; Linux {platform.release()}; {system}; "
         f"commit {commit.stdout.strip() or 'unknown'}; {arguments.rounds} rounds of {arguments.seconds} s; {versions}"
