@@ -40,8 +40,8 @@ class Proxy:
 
 def _version(argv):
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    found = re.search(r"\d+\.\d+[\w.+~-]*", done.stdout + done.stderr)
-    return found[0] if found else "unknown"
+    found = re.search(r"[ /](\d+\.\d+\.\d+[\w.+~-]*)", done.stdout + done.stderr)
+    return found[1] if found else "unknown"
 
 
 def _servers(pattern):
