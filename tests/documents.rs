@@ -1,0 +1,145 @@
+//! The documents say what the code does: each table that repeats the code is compared with it.
+//!
+//! `UPDATE_DOCUMENTS=1 cargo test --test documents` rewrites what can be generated.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use bywash::failure::{Blame, Cause, RetryClass};
+use bywash::report::{Code, Severity};
+
+#[test]
+fn the_table_of_failures_is_the_taxonomy() {
+    let mut table = String::from(
+        "| cause | what happened | status | RFC 9209 error type | another attempt | held against | condition reason |\n\
+         |---|---|---|---|---|---|---|\n",
+    );
+    for cause in Cause::all() {
+        let status = match cause {
+            Cause::RetriedStatus(_) => "as received".to_owned(),
+            _ => cause.status().as_str().to_owned(),
+        };
+        table.push_str(&format!(
+            "| `{}` | {} | {status} | `{}` | {} | {} | `{}` |\n",
+            cause.label(),
+            cause.sentence(),
+            cause.proxy_error(),
+            retry(cause.retry_class()),
+            blame(cause.blame()),
+            cause.reason(),
+        ));
+    }
+    require_generated("docs/failures.md", &table);
+}
+
+#[test]
+fn each_finding_is_explained_under_its_code() {
+    let documented: BTreeSet<String> = headings("docs/findings.md", "### ").collect();
+    let known: BTreeSet<String> = Code::ALL
+        .iter()
+        .map(|code| {
+            let severity = match code.severity() {
+                Severity::Error => "error",
+                Severity::Warning => "warning",
+            };
+            format!("{} ({severity})", code.as_str())
+        })
+        .collect();
+    assert_eq!(documented, known);
+}
+
+#[test]
+fn each_link_between_documents_leads_to_a_file() {
+    let mut links = 0;
+    for document in documents() {
+        let folder = document.parent().unwrap().to_owned();
+        for target in link_targets(&fs::read_to_string(&document).unwrap()) {
+            links += 1;
+            let file = target.split('#').next().unwrap();
+            assert!(
+                folder.join(file).exists(),
+                "{} links to {target}, which does not exist",
+                document.display()
+            );
+        }
+    }
+    assert!(links > 10, "only {links} links found");
+}
+
+fn retry(class: RetryClass) -> &'static str {
+    match class {
+        RetryClass::Unsent => "any method",
+        RetryClass::Idempotent => "idempotent methods",
+        RetryClass::Never => "no",
+    }
+}
+
+fn blame(blame: Blame) -> &'static str {
+    match blame {
+        Blame::Endpoint => "the endpoint",
+        Blame::Connectivity => "the endpoint, as a connection failure",
+        Blame::Configuration => "nobody: configuration",
+        Blame::Client => "nobody: client",
+        Blame::Gateway => "nobody: gateway",
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Compares the part between the marks `<!-- generated -->` and `<!-- end -->`.
+fn require_generated(name: &str, wanted: &str) {
+    let path = root().join(name);
+    let text = fs::read_to_string(&path).unwrap();
+    let (before, rest) = text.split_once("<!-- generated -->\n").expect("a mark");
+    let (found, after) = rest.split_once("<!-- end -->").expect("an end mark");
+    if env::var_os("UPDATE_DOCUMENTS").is_some() {
+        let new = format!("{before}<!-- generated -->\n{wanted}<!-- end -->{after}");
+        fs::write(&path, new).unwrap();
+    } else {
+        assert!(
+            found == wanted,
+            "{name} differs from the code: run UPDATE_DOCUMENTS=1 cargo test --test documents"
+        );
+    }
+}
+
+fn headings(name: &str, level: &str) -> impl Iterator<Item = String> {
+    let text = fs::read_to_string(root().join(name)).unwrap();
+    let found: Vec<String> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix(level))
+        .map(str::to_owned)
+        .collect();
+    found.into_iter()
+}
+
+fn documents() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for folder in ["", "docs", "docs/adr"] {
+        for entry in fs::read_dir(root().join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "md") {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+/// The relative targets of `[text](target)`.
+fn link_targets(text: &str) -> Vec<&str> {
+    text.split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next())
+        .filter(|target| !target.contains("://") && !target.starts_with('#'))
+        .collect()
+}
