@@ -1,6 +1,8 @@
 //! Bywash: an ingress controller that gets requests past a failing upstream and, when it cannot,
 //! says why. `ARCHITECTURE.md` shows how the modules fit together.
 
+pub mod admin;
+pub mod config;
 pub mod failure;
 pub mod faults;
 pub mod proxy;
