@@ -12,8 +12,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+use bywash::config::flags::{ClusterFlags, ServingFlags};
 use bywash::failure::{Blame, Cause, RetryClass};
 use bywash::report::{Code, Severity};
+use clap::{Arg, Args, Command};
 
 #[test]
 fn the_table_of_failures_is_the_taxonomy() {
@@ -56,6 +58,26 @@ fn each_finding_is_explained_under_its_code() {
 }
 
 #[test]
+fn the_table_of_flags_is_what_the_program_takes() {
+    let both = ServingFlags::augment_args(Command::new("run and standalone"));
+    let run = ClusterFlags::augment_args(Command::new("run"));
+    let flags: Vec<&Arg> = both.get_arguments().chain(run.get_arguments()).collect();
+    let mut headings: Vec<&str> = flags.iter().map(|flag| heading(flag)).collect();
+    headings.dedup();
+    let mut tables = String::new();
+    for group in headings {
+        tables.push_str(&format!(
+            "\n## {group}\n\n| flag | meaning | default |\n|---|---|---|\n"
+        ));
+        for flag in flags.iter().filter(|flag| heading(flag) == group) {
+            tables.push_str(&flag_row(flag));
+        }
+    }
+    tables.push('\n');
+    require_generated("docs/configuration.md", &tables);
+}
+
+#[test]
 fn each_link_between_documents_leads_to_a_file() {
     let mut links = 0;
     for document in documents() {
@@ -71,6 +93,37 @@ fn each_link_between_documents_leads_to_a_file() {
         }
     }
     assert!(links > 5, "only {links} links found");
+}
+
+fn heading(flag: &Arg) -> &str {
+    flag.get_help_heading().expect("a heading")
+}
+
+fn flag_row(flag: &Arg) -> String {
+    let name = flag.get_long().expect("a name");
+    let takes_value = flag.get_action().takes_values();
+    let values: Vec<String> = flag
+        .get_possible_values()
+        .iter()
+        .map(|value| format!("`{}`", value.get_name()))
+        .collect();
+    let value = match flag.get_value_names() {
+        Some([value, ..]) if takes_value => format!("={value}"),
+        _ => String::new(),
+    };
+    let help = flag.get_help().expect("a help text").to_string();
+    // Where a default depends on the machine, the help text says what it is.
+    let (mut meaning, mut default) = match help.split_once(" [default: ") {
+        Some((meaning, default)) => (meaning.to_owned(), default.trim_end_matches(']').to_owned()),
+        None => (help, String::new()),
+    };
+    if takes_value && !values.is_empty() {
+        meaning.push_str(&format!(": {}", values.join(", ")));
+    }
+    if let ([known], true) = (flag.get_default_values(), takes_value) {
+        default = format!("`{}`", known.to_str().unwrap());
+    }
+    format!("| `--{name}{value}` | {meaning} | {default} |\n")
 }
 
 fn retry(class: RetryClass) -> &'static str {
