@@ -8,5 +8,6 @@ pub mod faults;
 pub mod proxy;
 pub mod report;
 pub mod routing;
+pub mod stores;
 pub mod telemetry;
 pub mod translate;

@@ -153,6 +153,8 @@ codes! {
     InvalidObject Error,
     /// The file could not be read.
     UnreadableFile Error,
+    /// A kind of our own API that this version does not know.
+    UnknownKind Warning,
     /// The same object stands twice.
     DuplicateObject Error,
     /// The host of a rule or of TLS is not a host name.

@@ -1,0 +1,279 @@
+//! Objects from a cluster: one watch per kind, and the only place where a client is made.
+//!
+//! Each watch recovers by itself, for ever: an API server that is away, refuses, or forgets the
+//! version that we are at costs log lines, never objects. What is known stays until a complete new
+//! list replaces it. Every kind is watched as `DeserializeGuard`, so that one object that cannot be
+//! decoded is one finding, not the end of its kind.
+//!
+//! Only Secrets of type `kubernetes.io/tls` are asked for, by field selector: the server never sends
+//! us another one. Asking for single Secrets of other types, to tell "of the wrong type" from
+//! "absent", would cost the right to `get` and a read per missing name; the finding names both
+//! possibilities instead.
+
+mod trouble;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::{DeserializeGuard, NamespaceResourceScope};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+use tokio::task::JoinSet;
+
+use super::shelf::Watched;
+use super::{Feed, Source, source};
+use trouble::Trouble;
+
+/// After which the server ends a watch, and we resume it, in seconds. A connection that died without
+/// a word is noticed this much later at the latest.
+const WATCH_SECONDS: u32 = 110;
+
+/// Without a byte on a connection of a watch; longer than the server lets a watch last.
+const WATCH_SILENCE: Duration = Duration::from_secs(150);
+
+/// Without a byte of the answer to a request that is not a watch. Shorter than the time for which a
+/// Lease is still valid after it should have been renewed.
+const REQUEST_SILENCE: Duration = Duration::from_secs(4);
+
+/// What is watched.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Only this namespace; absent: all.
+    pub namespace: Option<String>,
+    /// Namespace and name of the Service whose addresses are published; watched on its own if it is
+    /// outside `namespace`.
+    pub published: Option<(String, String)>,
+    /// Our own field manager: its entries in `managedFields` are kept, as the evidence of what we
+    /// wrote; all others are dropped.
+    pub field_manager: String,
+}
+
+/// Connections to one API server.
+#[derive(Clone)]
+pub struct Connection {
+    /// For watches, which may be silent for long.
+    watches: Client,
+    /// For requests that are answered at once.
+    requests: Client,
+    server: http::Uri,
+    namespace: String,
+}
+
+/// There is no usable configuration for a cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The kubeconfig, or the service account's files, cannot be used.
+    #[error("no usable configuration for a cluster")]
+    Configuration(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What they say cannot be made into a client.
+    #[error("the configuration for the cluster does not make a client")]
+    Client(#[source] Box<kube::Error>),
+}
+
+impl Connection {
+    /// Prepares connections as a kubeconfig says, or, without one, `KUBECONFIG`, the default file,
+    /// or the Pod's service account. Does not talk to the server yet.
+    pub async fn prepare(kubeconfig: Option<PathBuf>) -> Result<Self, ConnectError> {
+        let config = match kubeconfig {
+            Some(file) => {
+                let kubeconfig = Kubeconfig::read_from(file)
+                    .map_err(|e| ConnectError::Configuration(e.into()))?;
+                kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+                    .await
+                    .map_err(|e| ConnectError::Configuration(e.into()))?
+            }
+            None => kube::Config::infer()
+                .await
+                .map_err(|e| ConnectError::Configuration(e.into()))?,
+        };
+        Self::with(config)
+    }
+
+    /// Prepares connections as `config` says.
+    pub fn with(config: kube::Config) -> Result<Self, ConnectError> {
+        let client = |silence, reset| {
+            let mut config = config.clone();
+            config.connect_timeout = Some(REQUEST_SILENCE);
+            config.read_timeout = Some(silence);
+            config.reset_reader_on_write = reset;
+            Client::try_from(config).map_err(|e| ConnectError::Client(Box::new(e)))
+        };
+        Ok(Self {
+            watches: client(WATCH_SILENCE, false)?,
+            requests: client(REQUEST_SILENCE, true)?,
+            server: config.cluster_url.clone(),
+            namespace: config.default_namespace.clone(),
+        })
+    }
+
+    /// Where the API server is.
+    pub fn server(&self) -> &http::Uri {
+        &self.server
+    }
+
+    /// The namespace of our Pod, or of the kubeconfig's context.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// For the Lease: a client whose requests fail within seconds when the server does not answer.
+    pub fn requests(&self) -> Client {
+        self.requests.clone()
+    }
+
+    /// The objects of the cluster, and the watches that keep them up to date while they are polled.
+    pub fn watch(&self, settings: Settings) -> (Source, impl Future<Output = ()> + Send + 'static) {
+        let (feed, source) = source();
+        let client = self.watches.clone();
+        (source, run(client, settings, Arc::new(feed)))
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection")
+            .field("server", &self.server)
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn run(client: Client, settings: Settings, feed: Arc<Feed>) {
+    let manager: Arc<str> = settings.field_manager.into();
+    let namespace = settings.namespace.as_deref();
+    let mut watches = JoinSet::new();
+    macro_rules! watch {
+        ($api:expr, $config:expr) => {{
+            let (feed, scope) = (Arc::clone(&feed), settings.namespace.clone());
+            let take = move |event| feed.apply(event);
+            watches.spawn(follow(
+                $api,
+                $config,
+                Arc::clone(&manager),
+                Trouble::new(scope),
+                take,
+            ));
+        }};
+    }
+    watch!(scoped::<Ingress>(&client, namespace), config());
+    watch!(
+        Api::<DeserializeGuard<IngressClass>>::all(client.clone()),
+        config()
+    );
+    watch!(scoped::<Service>(&client, namespace), config());
+    watch!(scoped::<EndpointSlice>(&client, namespace), config());
+    watch!(
+        scoped::<Secret>(&client, namespace),
+        config().fields("type=kubernetes.io/tls")
+    );
+    if let (Some(watched), Some((namespace, name))) = (namespace, settings.published)
+        && watched != namespace
+    {
+        let api = scoped::<Service>(&client, Some(&namespace));
+        let config = config().fields(&format!("metadata.name={name}"));
+        let take = move |event| feed.apply_published(event);
+        watches.spawn(follow(
+            api,
+            config,
+            manager,
+            Trouble::new(Some(namespace)),
+            take,
+        ));
+    }
+    while watches.join_next().await.is_some() {}
+}
+
+fn config() -> watcher::Config {
+    watcher::Config::default().timeout(WATCH_SECONDS)
+}
+
+fn scoped<K>(client: &Client, namespace: Option<&str>) -> Api<DeserializeGuard<K>>
+where
+    K: Watched + Resource<Scope = NamespaceResourceScope>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+/// Follows one watch for ever.
+async fn follow<K>(
+    api: Api<DeserializeGuard<K>>,
+    config: watcher::Config,
+    manager: Arc<str>,
+    mut trouble: Trouble,
+    take: impl Fn(Event<DeserializeGuard<K>>),
+) where
+    K: Watched + DeserializeOwned + std::fmt::Debug,
+{
+    let events = watcher(api, config)
+        .modify(|object| trim(object, &manager))
+        .default_backoff();
+    let mut events = pin!(events);
+    loop {
+        match events.try_next().await {
+            Ok(Some(Event::Init)) => take(Event::Init),
+            Ok(Some(event)) => {
+                trouble.over::<K>();
+                take(event);
+            }
+            Err(error) => trouble.met::<K>(&error),
+            Ok(None) => return,
+        }
+    }
+}
+
+/// Drops what nobody reads and what would make up most of the memory.
+fn trim<K: Resource>(object: &mut K, manager: &str) {
+    let meta = object.meta_mut();
+    if let Some(fields) = &mut meta.managed_fields {
+        fields.retain(|entry| entry.manager.as_deref() == Some(manager));
+        for entry in fields {
+            entry.fields_v1 = None;
+        }
+    }
+    if let Some(annotations) = &mut meta.annotations {
+        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_our_own_managed_fields_stay_and_without_their_content() {
+        let mut ingress: Ingress = serde_json::from_value(json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+            "metadata": {
+                "name": "web",
+                "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}", "a": "b"},
+                "managedFields": [
+                    {"manager": "kubectl", "fieldsV1": {"f:spec": {}}},
+                    {"manager": "ours", "subresource": "status", "fieldsV1": {"f:status": {}}},
+                ],
+            },
+        }))
+        .unwrap();
+        trim(&mut ingress, "ours");
+        let left = ingress.metadata.managed_fields.unwrap();
+        assert_eq!(left.len(), 1);
+        assert_eq!(left[0].manager.as_deref(), Some("ours"));
+        assert_eq!(left[0].subresource.as_deref(), Some("status"));
+        assert!(left[0].fields_v1.is_none());
+        let annotations = ingress.metadata.annotations.unwrap();
+        assert_eq!(annotations.into_keys().collect::<Vec<_>>(), ["a"]);
+    }
+}

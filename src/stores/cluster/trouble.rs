@@ -1,0 +1,158 @@
+//! Saying once, and clearly, that a watch does not get what it asks for.
+//!
+//! A watch retries for ever; without this, a server that is away for hours would fill the log with
+//! the same line from every kind. What is wrong is said when it begins, when it becomes something
+//! else, then once a minute, and when it is over.
+
+use std::time::Duration;
+
+use kube::runtime::watcher;
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+use super::super::shelf::Watched;
+
+/// Between two lines about the same trouble.
+const REPEAT: Duration = Duration::from_secs(60);
+
+/// What is wrong with one watch, if anything.
+pub(super) struct Trouble {
+    /// The namespace that is watched; absent: all.
+    scope: Option<String>,
+    current: Option<(Class, Instant)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    /// The server refuses us: a right is missing.
+    Forbidden,
+    /// The server does not know us: the credentials are not (or no longer) good.
+    Unauthorized,
+    /// The version that we were at is forgotten; a new list follows.
+    Expired,
+    /// Anything else: away, overloaded, an answer that makes no sense.
+    Unavailable,
+}
+
+impl Trouble {
+    pub(super) fn new(scope: Option<String>) -> Self {
+        Self {
+            scope,
+            current: None,
+        }
+    }
+
+    /// The watch has failed.
+    pub(super) fn met<K: Watched>(&mut self, error: &watcher::Error) {
+        let class = classify(error);
+        if let Some((current, since)) = self.current
+            && current == class
+            && since.elapsed() < REPEAT
+        {
+            return;
+        }
+        self.current = Some((class, Instant::now()));
+        let resource = resource::<K>();
+        match class {
+            Class::Forbidden => error!(%error, "{}", self.missing_right(&resource)),
+            Class::Unauthorized => {
+                error!(%error, "the API server does not accept our credentials: cannot watch {resource}");
+            }
+            Class::Expired => info!("the watch of {resource} was too far behind: reading all anew"),
+            Class::Unavailable => {
+                warn!(%error, "cannot watch {resource}: going on with what is known, and trying again");
+            }
+        }
+    }
+
+    /// The watch delivers.
+    pub(super) fn over<K: Watched>(&mut self) {
+        if let Some((class, _)) = self.current.take()
+            && class != Class::Expired
+        {
+            info!("watching {} again", resource::<K>());
+        }
+    }
+
+    fn missing_right(&self, resource: &str) -> String {
+        let place = match &self.scope {
+            Some(namespace) => format!("in namespace {namespace}"),
+            None => "in all namespaces".to_owned(),
+        };
+        format!(
+            "not allowed to list and watch {resource} {place}: grant \"list\" and \"watch\" on it to \
+             this service account"
+        )
+    }
+}
+
+/// `ingresses.networking.k8s.io`, as `kubectl auth can-i` takes it.
+fn resource<K: Watched>() -> String {
+    let (plural, group) = (K::plural(&()), K::group(&()));
+    if group.is_empty() {
+        plural.into_owned()
+    } else {
+        format!("{plural}.{group}")
+    }
+}
+
+fn classify(error: &watcher::Error) -> Class {
+    let code = match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.code,
+        watcher::Error::WatchError(status) => status.code,
+        _ => 0,
+    };
+    match code {
+        401 => Class::Unauthorized,
+        403 => Class::Forbidden,
+        410 => Class::Expired,
+        _ => Class::Unavailable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::core::v1::Secret;
+    use k8s_openapi::api::networking::v1::IngressClass;
+    use kube::core::Status;
+
+    fn refused(code: u16) -> watcher::Error {
+        let mut status = Status::failure("no", "No");
+        status.code = code;
+        watcher::Error::InitialListFailed(kube::Error::Api(status.boxed()))
+    }
+
+    #[test]
+    fn a_missing_right_is_named_as_kubectl_auth_can_i_would_ask_for_it() {
+        assert_eq!(
+            resource::<IngressClass>(),
+            "ingressclasses.networking.k8s.io"
+        );
+        assert_eq!(resource::<Secret>(), "secrets");
+        let all = Trouble::new(None).missing_right("secrets");
+        assert!(all.contains("secrets in all namespaces"), "{all}");
+        let one = Trouble::new(Some("shop".into())).missing_right("secrets");
+        assert!(one.contains("secrets in namespace shop"), "{one}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_same_trouble_is_said_once_a_minute_and_another_at_once() {
+        let mut trouble = Trouble::new(None);
+        trouble.met::<Secret>(&refused(503));
+        let first = trouble.current;
+        assert!(matches!(first, Some((Class::Unavailable, _))));
+        tokio::time::advance(Duration::from_secs(59)).await;
+        trouble.met::<Secret>(&refused(500));
+        assert_eq!(trouble.current, first);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        trouble.met::<Secret>(&refused(503));
+        assert_ne!(trouble.current, first);
+        trouble.met::<Secret>(&refused(403));
+        assert!(matches!(trouble.current, Some((Class::Forbidden, _))));
+        trouble.over::<Secret>();
+        assert!(trouble.current.is_none());
+    }
+}
