@@ -5,6 +5,7 @@ pub mod admin;
 pub mod config;
 pub mod failure;
 pub mod faults;
+pub mod leader;
 pub mod proxy;
 pub mod report;
 pub mod routing;
