@@ -7,6 +7,7 @@ pub mod failure;
 pub mod faults;
 pub mod leader;
 pub mod proxy;
+pub mod reconcile;
 pub mod report;
 pub mod routing;
 pub mod stores;
