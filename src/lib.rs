@@ -10,6 +10,7 @@ pub mod proxy;
 pub mod reconcile;
 pub mod report;
 pub mod routing;
+pub mod status;
 pub mod stores;
 pub mod telemetry;
 pub mod translate;

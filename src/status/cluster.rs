@@ -1,0 +1,318 @@
+//! Writing to a cluster what is wanted and not there yet.
+//!
+//! One task plans and writes, one write at a time. It sleeps until objects or findings change, a
+//! write is due, or a while has passed; it plans anew at most five times a second, however much
+//! changes. What was written is remembered until the watch shows it, so that nothing is written
+//! twice; another party that writes other addresses over and over is answered ever more slowly. A
+//! replica that is not the leader forgets all of it: whoever leads next looks for itself.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+use tracing::{debug, warn};
+
+use super::queue::{Bucket, Queue};
+use super::wanted::{self, AddressChange};
+use super::{Observed, Publish};
+use crate::report::{Code, ObjectRef};
+use crate::stores::Source;
+use crate::stores::writer::{EventRecord, WriteError, Writer};
+
+/// The least time between two plans.
+const PLAN: Duration = Duration::from_millis(200);
+
+/// The longest time between two plans: Events that still hold have to be said again.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// How long a write may take to come back through the watch before it is repeated; doubled each time
+/// that somebody undoes it.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// The longest time for which we let somebody have their own addresses on an Ingress of ours.
+const YIELD: Duration = Duration::from_secs(600);
+
+/// For a write that the server would refuse again.
+const REFUSED: Duration = Duration::from_secs(60);
+
+/// What is written, and how fast.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which addresses Ingresses get.
+    pub publish: Publish,
+    /// Whether addresses are written at all; Events are in any case.
+    pub update_status: bool,
+    /// Writes per second, in the long run.
+    pub writes_per_second: u32,
+    /// Writes at once.
+    pub burst: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            publish: Publish::Nothing,
+            update_status: true,
+            writes_per_second: 20,
+            burst: 100,
+        }
+    }
+}
+
+/// Writes while `leading`, until one of the channels or the source ends. Nothing is written before
+/// the first observation.
+pub async fn run(
+    settings: Settings,
+    mut source: Source,
+    writer: Writer,
+    mut observed: watch::Receiver<Option<Arc<Observed>>>,
+    mut leading: watch::Receiver<bool>,
+) {
+    let mut reporter = Reporter::new(settings, source.clone(), writer);
+    loop {
+        if !*leading.borrow_and_update() {
+            reporter.forget();
+            if leading.changed().await.is_err() {
+                return;
+            }
+            continue;
+        }
+        let wake = reporter.wake(Instant::now());
+        let ended = tokio::select! {
+            biased;
+            changed = leading.changed() => changed.is_err(),
+            changed = observed.changed() => {
+                reporter.see(observed.borrow_and_update().clone());
+                changed.is_err()
+            }
+            changed = source.changed() => {
+                reporter.stale = true;
+                changed.is_err()
+            }
+            () = sleep_until(wake) => {
+                if reporter.observed.is_none() {
+                    reporter.see(observed.borrow_and_update().clone());
+                }
+                reporter.act().await;
+                false
+            }
+        };
+        if ended {
+            return;
+        }
+    }
+}
+
+/// What a write is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Topic {
+    Addresses(ObjectRef),
+    Event(ObjectRef, Code),
+}
+
+/// Addresses that were written.
+struct Written {
+    change: AddressChange,
+    /// Not to be repeated before.
+    until: Instant,
+    times: u32,
+}
+
+/// An Event that was written.
+struct Said {
+    record: EventRecord,
+    at: Instant,
+}
+
+struct Reporter {
+    settings: Settings,
+    source: Source,
+    writer: Writer,
+    bucket: Bucket,
+    observed: Option<Arc<Observed>>,
+    /// Whether something may have changed since the last plan.
+    stale: bool,
+    planned: Option<Instant>,
+    queue: Queue<Topic>,
+    addresses: BTreeMap<ObjectRef, AddressChange>,
+    notes: BTreeMap<(ObjectRef, Code), String>,
+    written: HashMap<ObjectRef, Written>,
+    said: HashMap<(ObjectRef, Code), Said>,
+}
+
+impl Reporter {
+    fn new(settings: Settings, source: Source, writer: Writer) -> Self {
+        let bucket = Bucket::new(settings.writes_per_second, settings.burst, Instant::now());
+        Self {
+            settings,
+            source,
+            writer,
+            bucket,
+            observed: None,
+            stale: true,
+            planned: None,
+            queue: Queue::new(),
+            addresses: BTreeMap::new(),
+            notes: BTreeMap::new(),
+            written: HashMap::new(),
+            said: HashMap::new(),
+        }
+    }
+
+    fn see(&mut self, observed: Option<Arc<Observed>>) {
+        self.observed = observed;
+        self.stale = true;
+    }
+
+    fn forget(&mut self) {
+        self.queue.set(BTreeMap::new());
+        self.written.clear();
+        self.said.clear();
+        self.stale = true;
+    }
+
+    /// When there is something to do.
+    fn wake(&mut self, now: Instant) -> Instant {
+        let pause = if self.stale { PLAN } else { IDLE };
+        let plan = self.planned.map_or(now, |planned| planned + pause);
+        let write = self
+            .queue
+            .next_due()
+            .map(|due| due.max(self.bucket.ready(now)));
+        write.map_or(plan, |write| write.min(plan))
+    }
+
+    /// Plans or writes, whichever is due.
+    async fn act(&mut self) {
+        let now = Instant::now();
+        let pause = if self.stale { PLAN } else { IDLE };
+        if self.planned.is_none_or(|planned| now >= planned + pause) {
+            self.plan(now);
+        } else if let Some(topic) = self.queue.next(now)
+            && self.bucket.take(now)
+        {
+            let result = self.write(&topic).await;
+            self.settle(topic, result);
+        }
+    }
+
+    fn plan(&mut self, now: Instant) {
+        self.planned = Some(now);
+        self.stale = false;
+        let Some(observed) = self.observed.clone() else {
+            return;
+        };
+        let mut necessary = BTreeMap::new();
+        self.addresses = BTreeMap::new();
+        if self.settings.update_status {
+            let find = |namespace: &str, name: &str| self.source.service(namespace, name);
+            let ours: BTreeSet<ObjectRef> = observed.ingresses.iter().cloned().collect();
+            self.addresses = wanted::address_changes(
+                &ours,
+                &self.source.ingresses(),
+                wanted::addresses(&self.settings.publish, find),
+                self.writer.field_manager(),
+            );
+        }
+        for (ingress, change) in &self.addresses {
+            let written = self.written.get(ingress);
+            let due = match written.filter(|written| written.change == *change) {
+                Some(written) => written.until,
+                None => now,
+            };
+            necessary.insert(Topic::Addresses(ingress.clone()), due);
+        }
+        self.written.retain(|ingress, written| {
+            self.addresses.contains_key(ingress) || now < written.until + YIELD
+        });
+        self.notes = wanted::notes(&observed.findings);
+        self.said.retain(|key, _| self.notes.contains_key(key));
+        for key in self.notes.keys() {
+            let Some(record) = self.record(key) else {
+                continue;
+            };
+            let said = self.said.get(key).filter(|said| said.record == record);
+            let due = said.map_or(now, |said| said.at + EventRecord::REFRESH);
+            if due <= now {
+                necessary.insert(Topic::Event(key.0.clone(), key.1), due);
+            }
+        }
+        self.queue.set(necessary);
+    }
+
+    /// The Event for a note; absent once its object is gone.
+    fn record(&self, key: &(ObjectRef, Code)) -> Option<EventRecord> {
+        Some(EventRecord {
+            object: key.0.clone(),
+            uid: self.source.identity(&key.0)?.uid,
+            reason: key.1.as_str(),
+            message: self.notes.get(key)?.clone(),
+        })
+    }
+
+    async fn write(&mut self, topic: &Topic) -> Result<(), WriteError> {
+        match topic {
+            Topic::Addresses(ingress) => {
+                let Some(change) = self.addresses.get(ingress).cloned() else {
+                    return Ok(());
+                };
+                match &change {
+                    AddressChange::Publish(addresses) => {
+                        self.writer.publish(ingress, addresses).await?;
+                    }
+                    AddressChange::Withdraw => self.writer.withdraw(ingress).await?,
+                }
+                debug!(%ingress, ?change, "addresses written");
+                self.remember(ingress, change);
+            }
+            Topic::Event(object, code) => {
+                let key = (object.clone(), *code);
+                if let Some(record) = self.record(&key) {
+                    self.writer.record(&record).await?;
+                    let at = Instant::now();
+                    self.said.insert(key, Said { record, at });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, ingress: &ObjectRef, change: AddressChange) {
+        let before = self.written.get(ingress);
+        let times = match before.filter(|before| before.change == change) {
+            Some(before) => before.times + 1,
+            None => 0,
+        };
+        let pause = (SETTLE * 2_u32.saturating_pow(times.min(16))).min(YIELD);
+        if times == 3 {
+            warn!(%ingress, "somebody else keeps writing other addresses here: writing ours less often");
+        }
+        let written = Written {
+            change,
+            until: Instant::now() + pause,
+            times,
+        };
+        self.written.insert(ingress.clone(), written);
+    }
+
+    fn settle(&mut self, topic: Topic, result: Result<(), WriteError>) {
+        let now = Instant::now();
+        let Err(error) = result else {
+            return self.queue.done(&topic);
+        };
+        let at_least = match &error {
+            WriteError::Gone => return self.queue.done(&topic),
+            WriteError::Retry(_) => Duration::ZERO,
+            WriteError::Forbidden { .. } | WriteError::Refused(_) => REFUSED,
+        };
+        let (Topic::Addresses(object) | Topic::Event(object, _)) = &topic;
+        warn!(
+            %object,
+            error = &error as &dyn std::error::Error,
+            "the status could not be written; trying again later"
+        );
+        self.queue.failed(&topic, now, at_least);
+    }
+}

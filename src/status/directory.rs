@@ -1,0 +1,62 @@
+//! Writing statuses into files, for people who run without a cluster.
+//!
+//! The same wants as in a cluster, without a leader, a bucket or anybody to agree with: whenever the
+//! observation changes, the files are made to say what it says.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tracing::warn;
+
+use super::{Observed, Publish, wanted};
+use crate::report::ObjectRef;
+use crate::stores::Source;
+use crate::stores::writer::{StatusFile, StatusFiles};
+
+/// Writes until nobody observes any more; then the files stay as they are.
+pub async fn run(
+    publish: Publish,
+    source: Source,
+    files: StatusFiles,
+    mut observed: watch::Receiver<Option<Arc<Observed>>>,
+) {
+    let mut failing = false;
+    observed.mark_changed();
+    while observed.changed().await.is_ok() {
+        let Some(now) = observed.borrow_and_update().clone() else {
+            continue;
+        };
+        let find = |namespace: &str, name: &str| source.service(namespace, name);
+        let statuses = statuses(&now, wanted::addresses(&publish, find));
+        let files = files.clone();
+        let written = tokio::task::spawn_blocking(move || files.write(&statuses)).await;
+        let error = match written {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(error) => Some(error.to_string()),
+        };
+        match &error {
+            Some(error) if !failing => warn!(%error, "the statuses could not be written"),
+            _ => {}
+        }
+        failing = error.is_some();
+    }
+}
+
+/// What each file says. The key is absent for what is wrong with no object in particular.
+fn statuses(
+    observed: &Observed,
+    addresses: Option<wanted::Addresses>,
+) -> BTreeMap<Option<ObjectRef>, StatusFile> {
+    let mut statuses: BTreeMap<Option<ObjectRef>, StatusFile> = BTreeMap::new();
+    for ingress in &observed.ingresses {
+        let status = statuses.entry(Some(ingress.clone())).or_default();
+        status.addresses = Some(addresses.clone().unwrap_or_default());
+    }
+    for finding in &observed.findings {
+        let status = statuses.entry(finding.object.clone()).or_default();
+        status.findings.push(finding.clone());
+    }
+    statuses
+}
