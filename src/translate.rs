@@ -20,6 +20,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 
 use crate::report::{Finding, ObjectRef};
+use crate::routing::policy::Policy;
 use crate::routing::snapshot::Snapshot;
 
 mod backend;
@@ -77,6 +78,8 @@ pub struct Settings {
     pub allow_external_name: bool,
     /// Namespace and name of the Secret for clients that name no host with a certificate.
     pub default_tls_secret: Option<(String, String)>,
+    /// What applies to Ingresses without a policy, shared by all of their routes.
+    pub policy: Arc<Policy>,
 }
 
 impl Default for Settings {
@@ -88,6 +91,7 @@ impl Default for Settings {
             host_ownership: HostOwnership::default(),
             allow_external_name: false,
             default_tls_secret: None,
+            policy: Arc::default(),
         }
     }
 }
@@ -143,7 +147,7 @@ pub fn translate(objects: &Objects, settings: &Settings, last: &LastGood) -> Tra
 
     let mut backends = Backends::new(&objects, settings, &mut names);
     let hosts = Hosts::merge(&claims, settings.host_ownership, &mut findings);
-    let mut served = hosts.resolve(&mut backends, &last.policy, &mut findings);
+    let mut served = hosts.resolve(&mut backends, &settings.policy, &mut findings);
     let upstreams = backends.finish();
 
     let mut certificates = Certificates::new(&objects, settings.origin, last.certificates());

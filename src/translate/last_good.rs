@@ -8,7 +8,6 @@ use k8s_openapi::Metadata;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::report::{Kind, ObjectRef};
-use crate::routing::policy::Policy;
 
 use super::Objects;
 use super::certificate::Parsed;
@@ -22,8 +21,6 @@ pub struct LastGood {
     /// Each existing object in its last readable form; nothing is unreadable in there.
     objects: Arc<Objects>,
     certificates: Arc<Parsed>,
-    /// What applies to Ingresses without a policy, shared by all of their routes.
-    pub(super) policy: Arc<Policy>,
 }
 
 impl fmt::Debug for LastGood {
@@ -65,7 +62,6 @@ impl LastGood {
         Self {
             objects: Arc::new(objects),
             certificates: Arc::new(certificates),
-            policy: Arc::clone(&self.policy),
         }
     }
 }
