@@ -38,7 +38,10 @@ pub(super) async fn serve(stream: TcpStream, shared: &Shared, index: usize) -> i
     while let Some(head) = wire.head().await? {
         shared.requested(index);
         let mut rest = None;
-        for step in &shared.script_on_request().on_request {
+        let Some(script) = shared.script_on_request() else {
+            return Ok(());
+        };
+        for step in &script.on_request {
             if run(step, &mut wire, shared, &head, &mut rest).await? == After::Ended {
                 return Ok(());
             }

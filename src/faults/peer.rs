@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::connection;
-use super::script::{Listen, Script};
+use super::script::{Listen, Plan, Script};
 
 /// Of each connection, how many of the bytes received are kept.
 const KEPT: usize = 256 * 1024;
@@ -82,7 +82,10 @@ pub(super) struct Shared {
 struct Scripts {
     /// Each for one connection or one request.
     once: VecDeque<Arc<Script>>,
-    always: Arc<Script>,
+    /// After these, in turn.
+    always: Vec<Arc<Script>>,
+    /// Which of `always` is next.
+    turn: usize,
 }
 
 impl Peer {
@@ -90,28 +93,25 @@ impl Peer {
     ///
     /// # Errors
     /// When no port can be had.
-    pub async fn start(script: impl Into<Script>) -> io::Result<Self> {
+    pub async fn start(plan: impl Into<Plan>) -> io::Result<Self> {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Self::start_at(&[any], "peer", script).await
+        Self::start_at(&[any], "peer", plan).await
     }
 
-    /// Starts on these addresses, which share script and counters, under a name.
+    /// Starts on these addresses, which share scripts and counters, under a name.
     ///
     /// # Errors
     /// When an address cannot be had.
     pub async fn start_at(
         addresses: &[SocketAddr],
         name: &str,
-        script: impl Into<Script>,
+        plan: impl Into<Plan>,
     ) -> io::Result<Self> {
-        let script = script.into();
-        let listen = script.listen;
+        let scripts = Scripts::new(plan.into());
+        let listen = scripts.next().map_or(Listen::Accept, |next| next.listen);
         let shared = Arc::new(Shared {
             name: name.to_owned(),
-            scripts: Mutex::new(Scripts {
-                once: VecDeque::new(),
-                always: Arc::new(script),
-            }),
+            scripts: Mutex::new(scripts),
             counts: watch::Sender::new(Counts::default()),
             received: Mutex::new(Vec::new()),
             gate: Semaphore::new(0),
@@ -172,9 +172,9 @@ impl Peer {
             .push_back(Arc::new(script.into()));
     }
 
-    /// Connections and requests meet this script from now on, once those queued are used up.
-    pub fn from_now_on(&self, script: impl Into<Script>) {
-        self.shared.scripts().always = Arc::new(script.into());
+    /// Connections and requests meet these scripts from now on.
+    pub fn from_now_on(&self, plan: impl Into<Plan>) {
+        *self.shared.scripts() = Scripts::new(plan.into());
     }
 
     /// Lets so many connections through their gates.
@@ -242,6 +242,29 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
+impl Scripts {
+    fn new(Plan(scripts): Plan) -> Self {
+        Self {
+            once: VecDeque::new(),
+            always: scripts.into_iter().map(Arc::new).collect(),
+            turn: 0,
+        }
+    }
+
+    fn next(&self) -> Option<&Arc<Script>> {
+        self.once.front().or_else(|| self.always.get(self.turn))
+    }
+
+    fn take(&mut self) -> Option<Arc<Script>> {
+        if let Some(once) = self.once.pop_front() {
+            return Some(once);
+        }
+        let script = self.always.get(self.turn).cloned();
+        self.turn = (self.turn + 1) % self.always.len().max(1);
+        script
+    }
+}
+
 impl Shared {
     pub(super) fn name(&self) -> &str {
         &self.name
@@ -262,19 +285,13 @@ impl Shared {
     /// The script of a new connection, if that begins before the first request.
     pub(super) fn script_on_connection(&self) -> Option<Arc<Script>> {
         let mut scripts = self.scripts();
-        let waits = |script: &Arc<Script>| script.on_connection.is_empty();
-        match scripts.once.front() {
-            Some(next) if waits(next) => None,
-            Some(_) => scripts.once.pop_front(),
-            None => Some(scripts.always.clone()).filter(|script| !waits(script)),
-        }
+        let waits = scripts.next()?.on_connection.is_empty();
+        if waits { None } else { scripts.take() }
     }
 
     /// The script of a request whose head has been read.
-    pub(super) fn script_on_request(&self) -> Arc<Script> {
-        let mut scripts = self.scripts();
-        let always = scripts.always.clone();
-        scripts.once.pop_front().unwrap_or(always)
+    pub(super) fn script_on_request(&self) -> Option<Arc<Script>> {
+        self.scripts().take()
     }
 
     fn connected(&self, from: SocketAddr) -> usize {

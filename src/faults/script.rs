@@ -18,6 +18,12 @@ pub struct Script {
     pub on_request: Vec<Step>,
 }
 
+/// The scripts of a peer, one for each connection or request in turn, round and round.
+///
+/// The first one says what the port does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan(pub(super) Vec<Script>);
+
 /// What a peer's port does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Listen {
@@ -93,6 +99,18 @@ impl Script {
     /// Reads the request whole, sends these bytes and goes on with `end`.
     fn cut(bytes: impl AsRef<[u8]>, end: Step) -> Self {
         Self::on_request([Step::ReadBody, send(bytes), end])
+    }
+}
+
+impl<T: Into<Script>> From<T> for Plan {
+    fn from(script: T) -> Self {
+        Self(vec![script.into()])
+    }
+}
+
+impl<T: Into<Script>, const N: usize> From<[T; N]> for Plan {
+    fn from(scripts: [T; N]) -> Self {
+        Self(scripts.into_iter().map(Into::into).collect())
     }
 }
 

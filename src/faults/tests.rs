@@ -195,6 +195,15 @@ async fn scripts_that_are_queued_serve_once_each() {
 }
 
 #[tokio::test]
+async fn a_plan_goes_round() {
+    let plan = [Script::answer("a"), Script::answer("b")];
+    let peer = Peer::start(plan).await.unwrap();
+    let mut stream = connected(&peer).await;
+    stream.write_all(GET.repeat(5).as_bytes()).await.unwrap();
+    assert_eq!(read_some(&mut stream, 5).await, "ababa");
+}
+
+#[tokio::test]
 async fn a_gate_opens_when_told() {
     let peer = Peer::start(Fault::StrayWhenIdle).await.unwrap();
     let mut stream = connected(&peer).await;
