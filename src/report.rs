@@ -191,6 +191,10 @@ codes! {
     InvalidCertificate Error,
     /// The certificate has no name for the host.
     CertificateName Warning,
+    /// The IngressClass that the Ingress names does not exist.
+    ClassNotFound Error,
+    /// The IngressClass that is to be served belongs to another controller.
+    ClassController Warning,
     /// Several IngressClasses are the default.
     SeveralDefaultClasses Error,
     /// The annotation and the field name different classes.

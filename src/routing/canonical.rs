@@ -3,11 +3,15 @@
 //! A gateway that matches one reading of a path and forwards another lets a client reach what no
 //! rule allows. So there is one reading (RFC 3986 section 6.2.2): dot segments are removed, also
 //! those written with percent-encoded dots; escapes of unreserved characters are decoded, the others
-//! get upper-case digits. An encoded slash or backslash stays encoded, double slashes stay, the
-//! query is not touched. A NUL, a backslash, a broken escape or a path that climbs above the root is
-//! refused.
+//! get upper-case digits. What no URI may hold as it is (spaces, control characters, anything but
+//! ASCII) is escaped, so that a rule written `/café` is the one that clients ask for. An encoded slash
+//! or backslash stays encoded, double slashes stay, the query is not touched. A NUL, a backslash, a
+//! broken escape or a path that climbs above the root is refused.
 
 use std::borrow::Cow;
+
+#[cfg(test)]
+mod properties;
 
 /// Why a path has no canonical form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,35 +53,58 @@ fn normalize_escapes(path: &str) -> Result<Cow<'_, str>, InvalidPath> {
     if path.bytes().any(|b| b == 0 || b == b'\\') {
         return Err(InvalidPath::Forbidden);
     }
-    if !path.contains('%') {
+    if path.bytes().all(|b| b != b'%' && b.is_ascii_graphic()) {
         return Ok(Cow::Borrowed(path));
     }
     let mut out = String::with_capacity(path.len());
-    let mut rest = path;
-    while let Some((before, after)) = rest.split_once('%') {
-        out.push_str(before);
-        let digits = after
-            .get(..2)
-            .filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
-        let digits = digits.ok_or(InvalidPath::Escape)?;
-        let byte = u8::from_str_radix(digits, 16).map_err(|_| InvalidPath::Escape)?;
-        match byte {
-            0 => return Err(InvalidPath::Forbidden),
-            b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            _ if byte.is_ascii_alphanumeric() => out.push(char::from(byte)),
-            _ => {
-                out.push('%');
-                out.push_str(&digits.to_ascii_uppercase());
+    let mut rest = path.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        rest = after;
+        match first {
+            b'%' => {
+                let (digits, after) = after.split_at_checked(2).ok_or(InvalidPath::Escape)?;
+                rest = after;
+                match escaped(digits).ok_or(InvalidPath::Escape)? {
+                    0 => return Err(InvalidPath::Forbidden),
+                    byte if is_unreserved(byte) => out.push(char::from(byte)),
+                    byte => push_escape(&mut out, byte),
+                }
             }
+            byte if byte.is_ascii_graphic() => out.push(char::from(byte)),
+            byte => push_escape(&mut out, byte),
         }
-        rest = &after[2..];
     }
-    out.push_str(rest);
     Ok(if out == path {
         Cow::Borrowed(path)
     } else {
         Cow::Owned(out)
     })
+}
+
+/// The byte that two hexadecimal digits stand for.
+fn escaped(digits: &[u8]) -> Option<u8> {
+    let digit = |b: u8| {
+        char::from(b)
+            .to_digit(16)
+            .and_then(|it| u8::try_from(it).ok())
+    };
+    match *digits {
+        [high, low] => Some(digit(high)? << 4 | digit(low)?),
+        _ => None,
+    }
+}
+
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+fn push_escape(out: &mut String, byte: u8) {
+    const DIGITS: [char; 16] = [
+        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
+    ];
+    out.push('%');
+    out.push(DIGITS[usize::from(byte >> 4)]);
+    out.push(DIGITS[usize::from(byte & 15)]);
 }
 
 /// RFC 3986 section 5.2.4, but refusing to climb above the root.
@@ -128,6 +155,14 @@ mod tests {
     fn unreserved_characters_are_decoded_and_other_escapes_get_upper_case() {
         assert_eq!(canonical("/%61%7e%2d").as_deref(), Ok("/a~-"));
         assert_eq!(canonical("/caf%c3%a9").as_deref(), Ok("/caf%C3%A9"));
+    }
+
+    #[test]
+    fn what_no_uri_may_hold_is_escaped() {
+        assert_eq!(canonical("/café").as_deref(), Ok("/caf%C3%A9"));
+        assert_eq!(canonical("/a b\t").as_deref(), Ok("/a%20b%09"));
+        assert_eq!(canonical("/a%20b").as_deref(), Ok("/a%20b"));
+        assert_eq!(canonical("/a|b{c}").as_deref(), Ok("/a|b{c}"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! <https://kubernetes.io/docs/concepts/services-networking/ingress/#hostname-wildcards>
 
 use std::fmt;
+use std::net::Ipv4Addr;
 
 /// A DNS name in lower case, without a trailing dot and without a port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,10 +61,12 @@ impl HostPattern {
     /// Reads the `host` of an Ingress rule; empty means every host.
     ///
     /// # Errors
-    /// When the text is neither a host name nor `*.` followed by one.
+    /// When the text is neither a host name nor `*.` followed by one. An address is none: the API of
+    /// Ingress refuses it.
     pub fn parse(text: &str) -> Result<Self, InvalidHostname> {
         match text.strip_prefix("*.") {
             _ if text.is_empty() => Ok(Self::Any),
+            _ if text.parse::<Ipv4Addr>().is_ok() => Err(InvalidHostname),
             Some(parent) => Hostname::try_new(parent).map(Self::Wildcard),
             None => Hostname::try_new(text).map(Self::Exact),
         }
@@ -84,5 +87,67 @@ impl fmt::Display for HostPattern {
             Self::Wildcard(parent) => write!(f, "*.{parent}"),
             Self::Any => f.write_str("*"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(text: &str) -> HostPattern {
+        HostPattern::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_name_has_one_form() {
+        assert_eq!(pattern("Shop.Example."), pattern("shop.example"));
+        assert_eq!(pattern("*.Shop.Example"), pattern("*.shop.example"));
+        assert_eq!(pattern("*.shop.example").to_string(), "*.shop.example");
+        assert_eq!(pattern(""), HostPattern::Any);
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        let long = "a".repeat(64);
+        let longest = [long.as_str(); 4].join(".");
+        for text in [
+            "*",
+            ".",
+            "a..b",
+            ".a",
+            "a..",
+            "*.",
+            "*.*.a",
+            "a.*",
+            "a.*.b",
+            "*a.b",
+            "a:80",
+            "a b",
+            "[::1]",
+            "192.0.2.1",
+            "caf\u{e9}.example",
+            long.as_str(),
+            longest.as_str(),
+        ] {
+            assert_eq!(HostPattern::parse(text), Err(InvalidHostname), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_exact_host_goes_before_a_wildcard_and_that_before_every_host() {
+        assert!(pattern("z.example") < pattern("*.a.example"));
+        assert!(pattern("*.z.example") < HostPattern::Any);
+    }
+
+    /// <https://kubernetes.io/docs/concepts/services-networking/ingress/#hostname-wildcards>
+    #[test]
+    fn a_wildcard_covers_one_label() {
+        let wildcard = Some(pattern("*.foo.com"));
+        assert_eq!(pattern("bar.foo.com").covering_wildcard(), wildcard);
+        assert_ne!(pattern("baz.bar.foo.com").covering_wildcard(), wildcard);
+        assert_ne!(pattern("foo.com").covering_wildcard(), wildcard);
+        assert_eq!(pattern("localhost").covering_wildcard(), None);
+        assert_eq!(pattern("*.foo.com").covering_wildcard(), None);
+        assert_eq!(HostPattern::Any.covering_wildcard(), None);
     }
 }

@@ -50,6 +50,11 @@ impl PathRule {
         }
     }
 
+    /// The path as it is compared: that of a prefix without its trailing slash.
+    pub(super) fn stem(&self) -> &str {
+        &self.path
+    }
+
     /// Whether a canonical request path falls under the rule.
     pub fn matches(&self, path: &str) -> bool {
         match self.kind {
@@ -75,5 +80,67 @@ impl Ord for PathRule {
 impl PartialOrd for PathRule {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use PathKind::{Exact, Prefix};
+
+    /// The single-rule rows of
+    /// <https://kubernetes.io/docs/concepts/services-networking/ingress/#examples>.
+    #[test]
+    fn a_path_matches_as_the_table_of_kubernetes_says() {
+        for (kind, rule, path, matches) in [
+            (Prefix, "/", "/any/path", true),
+            (Exact, "/foo", "/foo", true),
+            (Exact, "/foo", "/bar", false),
+            (Exact, "/foo", "/foo/", false),
+            (Exact, "/foo/", "/foo", false),
+            (Prefix, "/foo", "/foo", true),
+            (Prefix, "/foo", "/foo/", true),
+            (Prefix, "/foo/", "/foo", true),
+            (Prefix, "/foo/", "/foo/", true),
+            (Prefix, "/aaa/bb", "/aaa/bbb", false),
+            (Prefix, "/aaa/bbb", "/aaa/bbb", true),
+            (Prefix, "/aaa/bbb/", "/aaa/bbb", true),
+            (Prefix, "/aaa/bbb", "/aaa/bbb/", true),
+            (Prefix, "/aaa/bbb", "/aaa/bbb/ccc", true),
+            (Prefix, "/aaa/bbb", "/aaa/bbbxyz", false),
+        ] {
+            let rule = PathRule::new(kind, rule);
+            assert_eq!(rule.matches(path), matches, "{rule:?} {path}");
+        }
+    }
+
+    #[test]
+    fn exact_paths_go_first_and_then_the_longest_prefix() {
+        let mut rules = [
+            PathRule::new(Prefix, "/"),
+            PathRule::new(Prefix, "/aaa"),
+            PathRule::new(Exact, "/"),
+            PathRule::new(Prefix, "/aaa/bbb"),
+        ];
+        rules.sort();
+        let sorted: Vec<_> = rules
+            .iter()
+            .map(|rule| (rule.kind(), rule.path()))
+            .collect();
+        assert_eq!(
+            sorted,
+            [
+                (Exact, "/"),
+                (Prefix, "/aaa/bbb"),
+                (Prefix, "/aaa"),
+                (Prefix, "/"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_trailing_slash_of_a_prefix_makes_no_difference() {
+        assert_eq!(PathRule::new(Prefix, "/a/"), PathRule::new(Prefix, "/a"));
+        assert_ne!(PathRule::new(Exact, "/a/"), PathRule::new(Exact, "/a"));
     }
 }

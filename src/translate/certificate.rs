@@ -11,13 +11,16 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
+use rustls::client::verify_server_name;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
+use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
 use rustls_pki_types::pem::{self, PemObject};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
 use crate::report::{Code, Kind, ObjectRef};
+use crate::routing::host::HostPattern;
 use crate::routing::snapshot::Certificate;
 
 use super::findings::Findings;
@@ -28,9 +31,10 @@ const TLS: &str = "kubernetes.io/tls";
 const RECREATE: &str = "delete it and create it again with 'kubectl create secret tls'";
 
 /// What became of each Secret that was asked for.
-pub(super) type Parsed = HashMap<ObjectRef, Arc<Outcome>, FixedState>;
+pub(super) type Parsed = HashMap<ObjectRef, Outcome, FixedState>;
 
 /// What became of one Secret.
+#[derive(Clone)]
 pub(super) struct Outcome {
     /// The form that was parsed.
     secret: Arc<Secret>,
@@ -38,6 +42,8 @@ pub(super) struct Outcome {
     certificate: Option<Arc<Certificate>>,
     /// Why this form is unusable, if it is.
     defect: Option<Defect>,
+    /// Whether the certificate has a name for a host, as far as that was asked.
+    covers: BTreeMap<HostPattern, bool>,
 }
 
 /// Why a Secret is unusable.
@@ -52,6 +58,8 @@ pub(super) struct Defect {
 pub(super) struct Loaded {
     pub(super) certificate: Option<Arc<Certificate>>,
     pub(super) defect: Option<Defect>,
+    /// Whether the certificate has a name for the host.
+    pub(super) covers: bool,
 }
 
 /// The Secrets, parsed when asked for.
@@ -76,17 +84,26 @@ impl<'a> Certificates<'a> {
         }
     }
 
-    /// The certificate of a Secret; what is wrong with the Secret itself is told to it.
-    pub(super) fn load(&mut self, key: Key<'_>, findings: &mut Findings) -> Loaded {
+    /// The certificate of a Secret for a host; what is wrong with the Secret itself is told to it.
+    pub(super) fn load(
+        &mut self,
+        key: Key<'_>,
+        host: &HostPattern,
+        findings: &mut Findings,
+    ) -> Loaded {
         let object = names::reference(Kind::Secret, key);
         let Some(secret) = self.secrets.get(&key).copied() else {
             return self.absent(&object);
         };
-        let outcome = match self.now.get(&object) {
-            Some(known) => Arc::clone(known),
-            None => self.parse(&object, secret, findings),
-        };
+        let last = self.last.get(&object);
+        let outcome = self.now.entry(object);
+        let outcome = outcome.or_insert_with_key(|object| {
+            let outcome = Outcome::of(secret, last);
+            outcome.report(object, findings);
+            outcome
+        });
         Loaded {
+            covers: outcome.covers(host, last),
             certificate: outcome.certificate.clone(),
             defect: outcome.defect.clone(),
         }
@@ -98,7 +115,7 @@ impl<'a> Certificates<'a> {
         (namespace, name): &(String, String),
         findings: &mut Findings,
     ) -> Option<Arc<Certificate>> {
-        let loaded = self.load((namespace, name), findings);
+        let loaded = self.load((namespace, name), &HostPattern::Any, findings);
         if let Some(Defect {
             code: Code::SecretNotFound,
             why,
@@ -117,7 +134,7 @@ impl<'a> Certificates<'a> {
             let key = (&*object.namespace, &*object.name);
             if self.secrets.contains_key(&key) {
                 let entry = self.now.entry(object.clone());
-                entry.or_insert_with(|| Arc::clone(outcome));
+                entry.or_insert_with(|| outcome.clone());
             }
         }
         self.now
@@ -135,55 +152,63 @@ impl<'a> Certificates<'a> {
         Loaded {
             certificate: None,
             defect: Some(Defect { code, why }),
+            covers: true,
         }
-    }
-
-    fn parse(
-        &mut self,
-        object: &ObjectRef,
-        secret: &Arc<Secret>,
-        findings: &mut Findings,
-    ) -> Arc<Outcome> {
-        let last = self.last.get(object);
-        let outcome = match last {
-            Some(last) if same_contents(&last.secret, secret) => Arc::clone(last),
-            _ => Arc::new(Outcome::of(secret, last.map(|it| &**it))),
-        };
-        if let Some(Defect { code, why }) = &outcome.defect {
-            let use_of_it = match outcome.certificate {
-                Some(_) => "its last good certificate stays in use",
-                None => "it is not used",
-            };
-            findings.add(object, *code, format!("{why}; {use_of_it}"));
-        }
-        self.now.insert(object.clone(), Arc::clone(&outcome));
-        outcome
     }
 }
 
 impl Outcome {
+    /// Reads a Secret, unless the form that was read before has the same contents.
     fn of(secret: &Arc<Secret>, last: Option<&Self>) -> Self {
         let uid = |secret: &Secret| secret.metadata.uid.clone();
-        let (certificate, defect) = match read(secret) {
-            Ok(certificate) => (Some(Arc::new(certificate)), None),
-            Err(defect) => {
-                let last = last.filter(|it| uid(&it.secret) == uid(secret));
-                let certificate = last.and_then(|it| it.certificate.clone());
-                (certificate, Some(defect))
-            }
+        let last = last.filter(|it| uid(&it.secret) == uid(secret));
+        let known = last.filter(|it| same_contents(&it.secret, secret));
+        let (certificate, defect) = match (known, last) {
+            (Some(known), _) => (known.certificate.clone(), known.defect.clone()),
+            (None, last) => match read(secret) {
+                Ok(certificate) => (Some(Arc::new(certificate)), None),
+                Err(defect) => (last.and_then(|it| it.certificate.clone()), Some(defect)),
+            },
         };
         Self {
             secret: Arc::clone(secret),
             certificate,
             defect,
+            covers: BTreeMap::new(),
         }
+    }
+
+    fn report(&self, object: &ObjectRef, findings: &mut Findings) {
+        if let Some(Defect { code, why }) = &self.defect {
+            let use_of_it = match self.certificate {
+                Some(_) => "its last good certificate stays in use",
+                None => "it is not used",
+            };
+            findings.add(object, *code, format!("{why}; {use_of_it}"));
+        }
+    }
+
+    /// Whether the certificate has a name for a host; asked of the certificate once.
+    fn covers(&mut self, host: &HostPattern, last: Option<&Self>) -> bool {
+        let Some(certificate) = &self.certificate else {
+            return true;
+        };
+        if let Some(known) = self.covers.get(host) {
+            return *known;
+        }
+        let same = |it: &&Self| {
+            let theirs = it.certificate.as_ref();
+            theirs.is_some_and(|theirs| Arc::ptr_eq(theirs, certificate))
+        };
+        let known = last.filter(same).and_then(|it| it.covers.get(host));
+        let covers = known.copied().unwrap_or_else(|| covers(certificate, host));
+        self.covers.insert(host.clone(), covers);
+        covers
     }
 }
 
 fn same_contents(a: &Arc<Secret>, b: &Arc<Secret>) -> bool {
-    let contents = |it: &Secret| (it.type_.clone(), it.metadata.uid.clone());
-    Arc::ptr_eq(a, b)
-        || (contents(a) == contents(b) && a.data == b.data && a.string_data == b.string_data)
+    Arc::ptr_eq(a, b) || (a.type_ == b.type_ && a.data == b.data && a.string_data == b.string_data)
 }
 
 fn read(secret: &Secret) -> Result<Certificate, Defect> {
@@ -247,4 +272,19 @@ fn parse(certificate: &[u8], key: &[u8]) -> Result<Certificate, String> {
 fn invalid(why: String) -> Defect {
     let code = Code::InvalidCertificate;
     Defect { code, why }
+}
+
+/// Whether a certificate has a name for a host.
+fn covers(certificate: &Certificate, host: &HostPattern) -> bool {
+    let name = match host {
+        HostPattern::Any => return true,
+        HostPattern::Exact(name) => name.as_str().to_owned(),
+        HostPattern::Wildcard(parent) => format!("any.{parent}"),
+    };
+    let leaf = certificate.chain.first();
+    let parsed = leaf.and_then(|leaf| ParsedCertificate::try_from(leaf).ok());
+    let (Some(parsed), Ok(name)) = (parsed, ServerName::try_from(name)) else {
+        return false;
+    };
+    verify_server_name(&parsed, &name).is_ok()
 }

@@ -27,6 +27,8 @@ const DEFAULT: &str = "ingressclass.kubernetes.io/is-default-class";
 pub(super) struct Classes<'a> {
     /// The name that our Ingresses give.
     ours: &'a str,
+    /// Whether there is an object of that name, or none is needed.
+    exists: bool,
     /// Whether an Ingress that names our class in the field is served.
     by_field: bool,
     /// Whether one that names it in the annotation is served; it never needed an object.
@@ -48,6 +50,7 @@ impl<'a> Classes<'a> {
             let files = settings.origin == Origin::Directory;
             return Self {
                 ours,
+                exists: files,
                 by_field: files,
                 by_annotation: true,
                 by_default: files && default_class(classes).is_none(),
@@ -57,12 +60,26 @@ impl<'a> Classes<'a> {
             controller,
             parameters,
         } = class.spec.clone().unwrap_or_default();
-        let matches = controller.is_some_and(|it| it == settings.controller_name);
+        let matches = controller.as_ref() == Some(&settings.controller_name);
+        let object = ObjectRef {
+            kind: Kind::IngressClass,
+            namespace: "".into(),
+            name: ours.into(),
+        };
         if matches {
-            warn(classes, class, parameters.as_ref(), findings);
+            warn_of_defaults(classes, class, &object, findings);
+            warn_of_parameters(parameters.as_ref(), &object, findings);
+        } else {
+            let message = format!(
+                "its controller is '{}' and this one is '{}': none of its Ingresses are served here",
+                controller.as_deref().unwrap_or_default(),
+                settings.controller_name
+            );
+            findings.add(&object, Code::ClassController, message);
         }
         Self {
             ours,
+            exists: true,
             by_field: matches,
             by_annotation: matches,
             by_default: matches
@@ -90,6 +107,13 @@ impl<'a> Classes<'a> {
         }
         match (annotation, field) {
             (Some(annotation), _) => self.by_annotation && annotation == self.ours,
+            (None, Some(field)) if !self.exists && field == self.ours => {
+                let object = names::reference(Kind::Ingress, names::key(ingress));
+                let message =
+                    format!("the IngressClass '{field}' does not exist: nothing is served");
+                findings.add(&object, Code::ClassNotFound, message);
+                false
+            }
             (None, Some(field)) => self.by_field && field == self.ours,
             (None, None) => self.by_default,
         }
@@ -115,17 +139,12 @@ fn default_class(classes: &[Arc<IngressClass>]) -> Option<&Arc<IngressClass>> {
     })
 }
 
-fn warn(
+fn warn_of_defaults(
     classes: &[Arc<IngressClass>],
     ours: &IngressClass,
-    parameters: Option<&IngressClassParametersReference>,
+    object: &ObjectRef,
     findings: &mut Findings,
 ) {
-    let object = ObjectRef {
-        kind: Kind::IngressClass,
-        namespace: "".into(),
-        name: names::name(&ours.metadata).into(),
-    };
     let defaults = classes.iter().filter(|class| is_default(class)).count();
     if is_default(ours)
         && defaults > 1
@@ -136,20 +155,26 @@ fn warn(
              to the newest of them, '{}'; leave the mark on one",
             names::name(&chosen.metadata)
         );
-        findings.add(&object, Code::SeveralDefaultClasses, message);
+        findings.add(object, Code::SeveralDefaultClasses, message);
     }
-    if let Some(parameters) = parameters {
-        let IngressClassParametersReference {
-            api_group,
-            kind,
-            name,
-            namespace: _,
-            scope: _,
-        } = parameters;
-        let group = api_group.as_deref().unwrap_or("core");
-        let message = format!(
-            "spec.parameters names {kind}.{group} '{name}', which has no effect here; remove it"
-        );
-        findings.add(&object, Code::UnsupportedParameters, message);
-    }
+}
+
+fn warn_of_parameters(
+    parameters: Option<&IngressClassParametersReference>,
+    object: &ObjectRef,
+    findings: &mut Findings,
+) {
+    let Some(parameters) = parameters else { return };
+    let IngressClassParametersReference {
+        api_group,
+        kind,
+        name,
+        namespace: _,
+        scope: _,
+    } = parameters;
+    let group = api_group.as_deref().unwrap_or("core");
+    let message = format!(
+        "spec.parameters names {kind}.{group} '{name}', which has no effect here; remove it"
+    );
+    findings.add(object, Code::UnsupportedParameters, message);
 }

@@ -1,5 +1,6 @@
 //! The port of a Service that a backend names.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
@@ -92,11 +93,13 @@ fn external<'a>(
         ));
     }
     let name = spec.external_name.as_deref().unwrap_or_default();
-    let invalid = |_| {
+    // Kubernetes takes an address there for a DNS name of digits, which resolves to nothing.
+    let host = Hostname::try_new(name).ok();
+    let host = host.filter(|_| name.parse::<Ipv4Addr>().is_err());
+    let host = host.ok_or_else(|| {
         let why = format!("has the external name '{name}', which is not a DNS name");
         Unusable::unknown(Code::InvalidExternalName, why)
-    };
-    let host = Hostname::try_new(name).map_err(invalid)?;
+    })?;
     let no_ports = spec.ports.as_ref().is_none_or(Vec::is_empty);
     let number = match wanted.number {
         Some(number) if no_ports => port_number(number)?,

@@ -9,10 +9,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rustls::client::verify_server_name;
-use rustls::server::ParsedCertificate;
-use rustls_pki_types::ServerName;
-
 use crate::report::Code;
 use crate::routing::host::HostPattern;
 use crate::routing::snapshot::{Certificate, VirtualHost};
@@ -41,6 +37,7 @@ pub(super) fn assign<'a>(
         if claim.tls.is_empty() {
             continue;
         }
+        work.warn_of_repeated(claim);
         for host in claim.tls_hosts() {
             work.host_with_rules(claim, host, served);
         }
@@ -109,10 +106,33 @@ impl Work<'_, '_> {
                 .findings
                 .add(&claim.object, Code::HostConflict, message);
         }
-        if let Some((first, theirs)) = without_rules.get(host) {
-            return self.compare((first, Some(theirs)), (claim, entry), host);
+        match without_rules.get(host) {
+            None => {
+                without_rules.insert(host, (claim, entry));
+            }
+            Some((first, _)) if std::ptr::eq(*first, claim) => {}
+            Some((first, theirs)) => self.compare((first, Some(theirs)), (claim, entry), host),
         }
-        without_rules.insert(host, (claim, entry));
+    }
+
+    /// Tells an Ingress that lists a host twice that the first entry counts.
+    fn warn_of_repeated(&mut self, claim: &Claims<'_>) {
+        let mut first = BTreeMap::new();
+        for entry in &claim.tls {
+            let TlsHosts::Listed(hosts) = &entry.hosts else {
+                continue;
+            };
+            for host in hosts {
+                let secret = *first.entry(host).or_insert(entry.secret);
+                if secret != entry.secret {
+                    let message = format!(
+                        "the host '{host}' stands in two entries of spec.tls: the first counts"
+                    );
+                    self.findings
+                        .add(&claim.object, Code::CertificateConflict, message);
+                }
+            }
+        }
     }
 
     /// Tells a claim that a host's certificate is another's, unless it is the same one.
@@ -127,18 +147,15 @@ impl Work<'_, '_> {
         if same {
             return;
         }
-        let message = if std::ptr::eq(owner, claim) {
-            format!("the host '{host}' stands in two entries of spec.tls: the first is used")
+        let none = if theirs.is_none() {
+            ", which asks for none"
         } else {
-            let what = match theirs {
-                Some(_) => "",
-                None => ", which asks for none",
-            };
-            format!(
-                "the certificate of host '{host}' belongs to its oldest {}{what}",
-                owner.object
-            )
+            ""
         };
+        let message = format!(
+            "the certificate of host '{host}' belongs to its oldest {}{none}",
+            owner.object
+        );
         self.findings
             .add(&claim.object, Code::CertificateConflict, message);
     }
@@ -151,7 +168,7 @@ impl Work<'_, '_> {
         host: &HostPattern,
     ) -> Option<Arc<Certificate>> {
         let secret = (&*claim.object.namespace, entry.secret?);
-        let loaded = self.certificates.load(secret, self.findings);
+        let loaded = self.certificates.load(secret, host, self.findings);
         let called = format!("{}/{}", secret.0, secret.1);
         if let Some(defect) = loaded.defect {
             let instead = match loaded.certificate {
@@ -165,7 +182,7 @@ impl Work<'_, '_> {
             self.findings.add(&claim.object, defect.code, message);
         }
         let certificate = loaded.certificate?;
-        if !covers(&certificate, host) {
+        if !loaded.covers {
             let message = format!("the certificate in Secret {called} has no name for '{host}'");
             self.findings
                 .add(&claim.object, Code::CertificateName, message);
@@ -226,19 +243,4 @@ impl<'a> Claims<'a> {
         }
         found
     }
-}
-
-/// Whether a certificate has a name for a host.
-fn covers(certificate: &Certificate, host: &HostPattern) -> bool {
-    let name = match host {
-        HostPattern::Any => return true,
-        HostPattern::Exact(name) => name.as_str().to_owned(),
-        HostPattern::Wildcard(parent) => format!("any.{parent}"),
-    };
-    let leaf = certificate.chain.first();
-    let parsed = leaf.and_then(|leaf| ParsedCertificate::try_from(leaf).ok());
-    let (Some(parsed), Ok(name)) = (parsed, ServerName::try_from(name)) else {
-        return false;
-    };
-    verify_server_name(&parsed, &name).is_ok()
 }
