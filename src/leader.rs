@@ -14,10 +14,17 @@ use std::time::Duration;
 use kube::Client;
 use kube_lease_manager::{LeaseManager, LeaseManagerBuilder, LeaseManagerError};
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
+
+/// The wait before the election is tried again after an error.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
 
 /// The longest wait before the election is tried again after an error.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// How often a replica that does not lead looks whether the Lease was given up. The manager by itself
+/// waits until it would have ended.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// For giving the Lease up when the process ends.
 const RELEASE: Duration = Duration::from_secs(2);
@@ -61,40 +68,68 @@ pub async fn run(
     leading: watch::Sender<bool>,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let mut wait = Duration::from_millis(500);
+    let mut troubled = false;
+    let mut wait = FIRST_WAIT;
     loop {
-        let Err(error) = campaign(&client, &settings, &leading, &mut shutdown).await else {
-            return;
+        let error = match campaign(&client, &settings, &leading, &mut shutdown).await {
+            Ok(Outcome::LookAgain) => {
+                (troubled, wait) = (false, FIRST_WAIT);
+                continue;
+            }
+            Ok(Outcome::Ended) => return,
+            Err(error) => error,
         };
-        let held = leading.send_replace(false);
-        warn!(
-            error = &error as &dyn std::error::Error,
-            "{}; trying again",
-            if held {
-                "the Lease could not be renewed: not the leader any more"
-            } else {
-                "cannot take part in the election of a leader"
-            },
-        );
-        wait = if held {
-            Duration::from_millis(500)
-        } else {
-            (wait * 2).min(LONGEST_WAIT)
-        };
+        let held = step_down(&leading);
+        if held {
+            wait = FIRST_WAIT;
+        }
+        report(&error, held, troubled);
+        troubled = true;
         tokio::select! {
-            () = tokio::time::sleep(wait) => {}
+            () = tokio::time::sleep(wait) => wait = (wait * 2).min(LONGEST_WAIT),
             () = ended(&leading, &mut shutdown) => return,
         }
     }
 }
 
-/// One election, until an error or the end.
+/// Says what went wrong, loudly if it is news.
+fn report(error: &LeaseManagerError, held: bool, troubled: bool) {
+    let error: &dyn std::error::Error = error;
+    if held {
+        warn!(
+            error,
+            "the Lease could not be renewed: not the leader any more, trying again"
+        );
+    } else if troubled {
+        debug!(error, "still cannot take part in the election of a leader");
+    } else {
+        warn!(
+            error,
+            "cannot take part in the election of a leader; trying again"
+        );
+    }
+}
+
+/// True if we led until now.
+fn step_down(leading: &watch::Sender<bool>) -> bool {
+    leading.send_if_modified(std::mem::take)
+}
+
+/// How an election ended without an error.
+enum Outcome {
+    /// Another replica led when we looked last.
+    LookAgain,
+    /// The process ends.
+    Ended,
+}
+
+/// One election, until an error, the end, or the time to see whether the leader gave the Lease up.
 async fn campaign(
     client: &Client,
     settings: &Settings,
     leading: &watch::Sender<bool>,
     shutdown: &mut watch::Receiver<bool>,
-) -> Result<(), LeaseManagerError> {
+) -> Result<Outcome, LeaseManagerError> {
     let manager = LeaseManagerBuilder::new(client.clone(), &settings.lease)
         .with_namespace(&settings.namespace)
         .with_identity(&settings.identity)
@@ -105,23 +140,24 @@ async fn campaign(
         .build();
     let manager = tokio::select! {
         manager = manager => manager?,
-        () = ended(leading, shutdown) => return Ok(()),
+        () = ended(leading, shutdown) => return Ok(Outcome::Ended),
     };
     loop {
         tokio::select! {
             changed = manager.changed() => announce(leading, settings, changed?),
             () = ended(leading, shutdown) => {
-                if leading.send_replace(false) {
+                if step_down(leading) {
                     release(&manager).await;
                 }
-                return Ok(());
+                return Ok(Outcome::Ended);
             }
+            () = tokio::time::sleep(LOOK), if !*leading.borrow() => return Ok(Outcome::LookAgain),
         }
     }
 }
 
 fn announce(leading: &watch::Sender<bool>, settings: &Settings, now: bool) {
-    if leading.send_replace(now) != now {
+    if leading.send_if_modified(|before| std::mem::replace(before, now) != now) {
         let lease = &settings.lease;
         if now {
             info!(%lease, "leading: this replica writes statuses");

@@ -153,3 +153,6 @@ impl Translated {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

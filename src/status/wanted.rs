@@ -221,3 +221,6 @@ fn distinct(addresses: impl Iterator<Item = IngressLoadBalancerIngress>) -> Addr
     }
     kept
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,7 @@ use futures::TryStreamExt;
 use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::WatchStreamExt;
@@ -53,8 +54,8 @@ pub struct Settings {
     /// Namespace and name of the Service whose addresses are published; watched on its own if it is
     /// outside `namespace`.
     pub published: Option<(String, String)>,
-    /// Our own field manager: its entries in `managedFields` are kept, as the evidence of what we
-    /// wrote; all others are dropped.
+    /// Our own field manager. Of `managedFields`, only its entry for the addresses of an Ingress is
+    /// kept, as the evidence that we wrote them, and without its content.
     pub field_manager: String,
 }
 
@@ -106,6 +107,8 @@ impl Connection {
             config.connect_timeout = Some(REQUEST_SILENCE);
             config.read_timeout = Some(silence);
             config.reset_reader_on_write = reset;
+            // Whoever asks tries again by itself, and has to know at once when it did not work.
+            config.default_retry = false;
             Client::try_from(config).map_err(|e| ConnectError::Client(Box::new(e)))
         };
         Ok(Self {
@@ -238,7 +241,7 @@ async fn follow<K>(
 fn trim<K: Resource>(object: &mut K, manager: &str) {
     let meta = object.meta_mut();
     if let Some(fields) = &mut meta.managed_fields {
-        fields.retain(|entry| entry.manager.as_deref() == Some(manager));
+        fields.retain(|entry| entry.manager.as_deref() == Some(manager) && owns_addresses(entry));
         for entry in fields {
             entry.fields_v1 = None;
         }
@@ -248,32 +251,62 @@ fn trim<K: Resource>(object: &mut K, manager: &str) {
     }
 }
 
+/// Whether the entry stands for the addresses of an Ingress.
+fn owns_addresses(entry: &ManagedFieldsEntry) -> bool {
+    let fields = entry.fields_v1.as_ref();
+    fields.is_some_and(|fields| {
+        fields
+            .0
+            .pointer("/f:status/f:loadBalancer/f:ingress")
+            .is_some()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
 
-    #[test]
-    fn only_our_own_managed_fields_stay_and_without_their_content() {
+    fn trimmed(managed_fields: serde_json::Value) -> Ingress {
         let mut ingress: Ingress = serde_json::from_value(json!({
             "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
             "metadata": {
                 "name": "web",
                 "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}", "a": "b"},
-                "managedFields": [
-                    {"manager": "kubectl", "fieldsV1": {"f:spec": {}}},
-                    {"manager": "ours", "subresource": "status", "fieldsV1": {"f:status": {}}},
-                ],
+                "managedFields": managed_fields,
             },
         }))
         .unwrap();
         trim(&mut ingress, "ours");
+        ingress
+    }
+
+    #[test]
+    fn what_nobody_reads_is_dropped() {
+        let ingress = trimmed(json!([{"manager": "kubectl", "fieldsV1": {"f:spec": {}}}]));
+        assert_eq!(ingress.metadata.managed_fields, Some(Vec::new()));
+        let annotations = ingress.metadata.annotations.unwrap();
+        assert_eq!(annotations.into_keys().collect::<Vec<_>>(), ["a"]);
+    }
+
+    #[test]
+    fn the_evidence_that_we_wrote_the_addresses_is_kept() {
+        let addresses = json!({"f:status": {"f:loadBalancer": {"f:ingress": {}}}});
+        let ingress = trimmed(json!([
+            {"manager": "theirs", "subresource": "status", "fieldsV1": addresses},
+            {"manager": "ours", "subresource": "status", "fieldsV1": addresses},
+        ]));
         let left = ingress.metadata.managed_fields.unwrap();
         assert_eq!(left.len(), 1);
         assert_eq!(left[0].manager.as_deref(), Some("ours"));
-        assert_eq!(left[0].subresource.as_deref(), Some("status"));
         assert!(left[0].fields_v1.is_none());
-        let annotations = ingress.metadata.annotations.unwrap();
-        assert_eq!(annotations.into_keys().collect::<Vec<_>>(), ["a"]);
+    }
+
+    #[test]
+    fn owning_a_status_without_addresses_is_no_evidence() {
+        let ingress = trimmed(json!([
+            {"manager": "ours", "subresource": "status", "fieldsV1": {"f:status": {}}},
+        ]));
+        assert_eq!(ingress.metadata.managed_fields, Some(Vec::new()));
     }
 }

@@ -86,6 +86,8 @@ impl Directory {
                 None
             }
         };
+        // Whatever changed before the notifications began is not lost.
+        let _ = sender.send(self.root.clone());
         loop {
             let paths = next_change(&mut touched).await;
             let scanned = tokio::task::spawn_blocking(move || self.rescan(&paths)).await;
@@ -155,5 +157,90 @@ async fn next_change(touched: &mut mpsc::UnboundedReceiver<PathBuf>) -> HashSet<
             Ok(Some(path)) => paths.insert(path),
             Ok(None) | Err(_) => return paths,
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::stores::View;
+
+    const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n";
+
+    /// The first view in which this holds; far longer than it takes.
+    async fn until(source: &mut Source, holds: impl Fn(&View) -> bool) -> View {
+        let looking = async {
+            loop {
+                let view = source.next().await.unwrap();
+                if holds(&view) {
+                    return view;
+                }
+            }
+        };
+        timeout(Duration::from_secs(60), looking).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_directory_is_read_before_it_is_followed_and_then_kept_up_to_date() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("web.yaml");
+        fs::write(&file, SERVICE).unwrap();
+        let (followed, mut source) = Directory::open(directory.path()).unwrap();
+        assert!(source.is_synced());
+        let running = tokio::spawn(followed.run());
+
+        let first = until(&mut source, |view| !view.services.is_empty()).await;
+        let version = first.versions.values().next().unwrap().clone();
+        fs::write(&file, format!("{SERVICE}spec: {{type: ClusterIP}}\n")).unwrap();
+        until(&mut source, |view| {
+            !view.versions.values().any(|now| *now == version)
+        })
+        .await;
+        fs::write(directory.path().join("broken.yaml"), "[").unwrap();
+        let broken = until(&mut source, |view| !view.findings.is_empty()).await;
+        assert_eq!(broken.services.len(), 1);
+        fs::remove_file(&file).unwrap();
+        until(&mut source, |view| view.services.is_empty()).await;
+        running.abort();
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_read_is_an_error_in_one_sentence() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        fs::write(&file, "").unwrap();
+        for path in [directory.path().join("absent"), file] {
+            let error = Directory::open(&path).unwrap_err().to_string();
+            assert!(error.contains(&*path.to_string_lossy()), "{error}");
+            assert!(!error.contains('\n'), "{error}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_of_notifications_is_one_change_and_endless_ones_are_not_waited_out() {
+        let (sender, mut touched) = mpsc::unbounded_channel();
+        sender.send(PathBuf::from("a")).unwrap();
+        sender.send(PathBuf::from("b")).unwrap();
+        let paths = next_change(&mut touched).await;
+        assert_eq!(paths, HashSet::from(["a", "b"].map(PathBuf::from)));
+
+        let started = Instant::now();
+        tokio::spawn(async move {
+            while sender.send(PathBuf::from("c")).is_ok() {
+                tokio::time::sleep(QUIET / 2).await;
+            }
+        });
+        next_change(&mut touched).await;
+        assert!(started.elapsed() <= PATIENCE + QUIET);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_notifications_the_directory_is_looked_at_again() {
+        let (_sender, mut touched) = mpsc::unbounded_channel();
+        let started = Instant::now();
+        assert_eq!(next_change(&mut touched).await, HashSet::new());
+        assert_eq!(started.elapsed(), RESCAN);
     }
 }

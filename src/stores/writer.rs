@@ -76,27 +76,30 @@ impl Writer {
         ingress: &ObjectRef,
         addresses: &[IngressLoadBalancerIngress],
     ) -> Result<(), WriteError> {
-        self.apply(ingress, json!({"loadBalancer": {"ingress": addresses}}))
-            .await
+        let mut intent = Self::empty_intent(ingress);
+        intent["status"] = json!({"loadBalancer": {"ingress": addresses}});
+        self.apply(ingress, &intent).await
     }
 
     /// Takes back the addresses that we have published on an Ingress.
     pub async fn withdraw(&self, ingress: &ObjectRef) -> Result<(), WriteError> {
-        self.apply(ingress, json!({})).await
+        self.apply(ingress, &Self::empty_intent(ingress)).await
+    }
+
+    fn empty_intent(object: &ObjectRef) -> serde_json::Value {
+        json!({
+            "apiVersion": object.kind.api_version(),
+            "kind": object.kind.as_str(),
+            "metadata": {"name": &*object.name, "namespace": &*object.namespace},
+        })
     }
 
     async fn apply(
         &self,
         ingress: &ObjectRef,
-        status: serde_json::Value,
+        intent: &serde_json::Value,
     ) -> Result<(), WriteError> {
         let api = Api::<Ingress>::namespaced(self.client.clone(), &ingress.namespace);
-        let intent = json!({
-            "apiVersion": ingress.kind.api_version(),
-            "kind": ingress.kind.as_str(),
-            "metadata": {"name": &*ingress.name, "namespace": &*ingress.namespace},
-            "status": status,
-        });
         let params = PatchParams::apply(&self.field_manager).force();
         api.patch_status(&ingress.name, &params, &Patch::Apply(intent))
             .await

@@ -256,3 +256,6 @@ fn position(path: &Path, line: u32) -> FilePosition {
         line,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -156,3 +156,69 @@ fn seconds(time: Timestamp) -> String {
 fn cut(message: &str) -> &str {
     &message[..message.floor_char_boundary(LONGEST_MESSAGE)]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn existing(message: &str, first: &str, last: &str, count: i32) -> Event {
+        serde_json::from_value(json!({
+            "metadata": {}, "involvedObject": {},
+            "message": message, "count": count, "firstTimestamp": first, "lastTimestamp": last,
+        }))
+        .unwrap()
+    }
+
+    const NINE: &str = "2026-01-01T09:00:00Z";
+    const TEN: &str = "2026-01-01T10:00:00Z";
+
+    #[test]
+    fn what_was_never_said_is_said_for_the_first_time() {
+        let first = at(TEN);
+        assert_eq!(next(None, "a", first), Some(Series { first, count: 1 }));
+    }
+
+    #[test]
+    fn what_was_said_lately_is_not_said_again_not_even_by_a_new_process() {
+        let event = existing("a", NINE, TEN, 3);
+        assert_eq!(next(Some(&event), "a", at("2026-01-01T10:29:59Z")), None);
+    }
+
+    #[test]
+    fn what_still_holds_is_said_again_before_the_server_forgets_it() {
+        let event = existing("a", NINE, TEN, 3);
+        let series = next(Some(&event), "a", at("2026-01-01T10:30:00Z"));
+        assert_eq!(
+            series,
+            Some(Series {
+                first: at(NINE),
+                count: 4
+            })
+        );
+    }
+
+    #[test]
+    fn a_text_that_changed_is_said_at_once_in_the_same_event() {
+        let event = existing("a", NINE, TEN, 3);
+        let series = next(Some(&event), "b", at(TEN));
+        assert_eq!(
+            series,
+            Some(Series {
+                first: at(NINE),
+                count: 4
+            })
+        );
+    }
+
+    #[test]
+    fn a_message_is_cut_to_what_the_server_takes_and_between_characters() {
+        let long = "ä".repeat(2000);
+        assert_eq!(cut(&long).len(), LONGEST_MESSAGE);
+        assert_eq!(cut(&long[..1000]), &long[..1000]);
+        assert_eq!(cut(&format!("a{long}")).len(), LONGEST_MESSAGE - 1);
+    }
+}

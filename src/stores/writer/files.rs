@@ -117,3 +117,103 @@ fn finding(finding: &Finding) -> Value {
         "position": position,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Code, FilePosition, Kind};
+
+    fn ingress(name: &str) -> Option<ObjectRef> {
+        Some(ObjectRef {
+            kind: Kind::Ingress,
+            namespace: "shop".into(),
+            name: name.into(),
+        })
+    }
+
+    fn status() -> StatusFile {
+        StatusFile {
+            addresses: Some(vec![IngressLoadBalancerIngress {
+                ip: Some("192.0.2.1".into()),
+                ..IngressLoadBalancerIngress::default()
+            }]),
+            findings: vec![Finding {
+                object: ingress("web"),
+                position: Some(FilePosition {
+                    file: "shop.yaml".into(),
+                    line: 12,
+                }),
+                code: Code::ServiceNotFound,
+                message: "the Service shop/cart does not exist: create it".into(),
+            }],
+        }
+    }
+
+    fn names(files: &StatusFiles) -> Vec<String> {
+        let entries = fs::read_dir(&files.directory).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_status_can_be_read_by_people_and_by_programs() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = StatusFiles::new(directory.path().join(".status"));
+        files
+            .write(&BTreeMap::from([(ingress("web"), status())]))
+            .unwrap();
+        let text =
+            fs::read_to_string(directory.path().join(".status/ingress.shop.web.yaml")).unwrap();
+        let read: Value = serde_saphyr::from_str(&text).unwrap();
+        let expected = json!({
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "Ingress",
+            "metadata": {"name": "web", "namespace": "shop"},
+            "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}},
+            "findings": [{
+                "code": "ServiceNotFound",
+                "severity": "error",
+                "message": "the Service shop/cart does not exist: create it",
+                "position": "shop.yaml:12",
+            }],
+        });
+        assert_eq!(read, expected, "{text}");
+    }
+
+    #[test]
+    fn a_status_goes_with_its_object() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = StatusFiles::new(directory.path().join(".status"));
+        let both = BTreeMap::from([
+            (ingress("web"), status()),
+            (ingress("gone"), status()),
+            (None, status()),
+        ]);
+        files.write(&both).unwrap();
+        assert_eq!(
+            names(&files),
+            [
+                "directory.yaml",
+                "ingress.shop.gone.yaml",
+                "ingress.shop.web.yaml"
+            ]
+        );
+        files
+            .write(&BTreeMap::from([(ingress("web"), status())]))
+            .unwrap();
+        assert_eq!(names(&files), ["ingress.shop.web.yaml"]);
+        files.write(&BTreeMap::new()).unwrap();
+        assert_eq!(names(&files), Vec::<String>::new());
+    }
+
+    #[test]
+    fn nothing_is_made_while_there_is_nothing_to_say() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = StatusFiles::new(directory.path().join(".status"));
+        files.write(&BTreeMap::new()).unwrap();
+        assert!(!files.directory.exists());
+    }
+}
