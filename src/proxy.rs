@@ -8,8 +8,23 @@
     reason = "the handler that joins these parts arrives after them"
 )]
 
+mod admission;
 mod cdn_loop;
+mod client;
+mod client_io;
+mod connection;
+mod data_plane;
 mod forwarded;
 mod head;
 mod hop;
+mod listener;
 mod request_id;
+mod settings;
+mod tls;
+mod worker;
+
+#[cfg(test)]
+mod wire_tests;
+
+pub use data_plane::DataPlane;
+pub use settings::{RuntimeKind, Settings};

@@ -1,0 +1,254 @@
+//! A client's connection as its requests see it.
+//!
+//! What is constant for the life of a connection is found out once and shared by its requests
+//! ([`ClientContext`]). What changes ([`ConnectionState`]) is a few atomics through which three
+//! parts that do not know each other speak: the service, which sees requests begin and end; the
+//! stream below hyper, which keeps the time limits; and the task that drives the connection.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::forwarded::Peer;
+
+/// The connection that a request came on.
+#[derive(Debug)]
+pub(crate) struct ClientContext {
+    /// The other end.
+    pub(crate) peer: Peer,
+    /// Our end.
+    pub(crate) local: SocketAddr,
+    /// What was negotiated, if it is TLS.
+    pub(crate) tls: Option<TlsSession>,
+    /// The worker whose upstream connections its requests use.
+    pub(crate) worker: usize,
+    /// How it goes.
+    pub(crate) state: Arc<ConnectionState>,
+}
+
+/// What a TLS handshake settled.
+#[derive(Debug)]
+pub(crate) struct TlsSession {
+    /// The name that the client asked for (RFC 6066 section 3).
+    pub(crate) server_name: Option<Box<str>>,
+    /// Whether HTTP/2 was chosen (RFC 7301).
+    pub(crate) h2: bool,
+}
+
+/// How a connection goes.
+#[derive(Debug)]
+pub(crate) struct ConnectionState {
+    /// When the connection began.
+    begun: Instant,
+    /// When nothing was in progress any more, in nanoseconds after `begun`.
+    idle_from: AtomicU64,
+    /// Requests begun, ever; a change tells the stream that a head was complete.
+    requests: AtomicU64,
+    /// Requests whose response has not ended.
+    active: AtomicU32,
+    /// Of the present window of [`RESET_WINDOW`] requests: ended, and of these left by the client.
+    ended: AtomicU32,
+    left: AtomicU32,
+    /// Whether the last request had a body, of which some may still be on its way.
+    body_expected: AtomicBool,
+    /// Whether it carries something else than requests now, with time limits of its own.
+    tunnel: AtomicBool,
+    /// Whether it must end with a reset, because an orderly end would look like success.
+    abort: AtomicBool,
+    /// Whether it has been idle for too long and should say so.
+    retired: AtomicBool,
+    /// Whether its client opens requests only to leave them.
+    hostile: AtomicBool,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+}
+
+/// Of this many requests on one connection, half may be left before their answer began.
+///
+/// A client that does worse makes work for nothing (CVE-2023-44487).
+const RESET_WINDOW: u32 = 200;
+
+impl Default for ConnectionState {
+    /// Of a connection that begins now.
+    fn default() -> Self {
+        Self {
+            begun: Instant::now(),
+            idle_from: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+            active: AtomicU32::new(0),
+            ended: AtomicU32::new(0),
+            left: AtomicU32::new(0),
+            body_expected: AtomicBool::new(false),
+            tunnel: AtomicBool::new(false),
+            abort: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
+            hostile: AtomicBool::new(false),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+        }
+    }
+}
+
+impl ConnectionState {
+    /// Bytes received of the client, and sent to it, TLS not counted.
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        let count = |c: &AtomicU64| c.load(Ordering::Relaxed);
+        (count(&self.bytes_in), count(&self.bytes_out))
+    }
+
+    /// Asks for a reset at the end of the connection: its message is cut short in a way that the
+    /// client could not see (HTTP/1.0, where the end of the connection ends the message).
+    pub(crate) fn abort(&self) {
+        self.abort.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn aborted(&self) -> bool {
+        self.abort.load(Ordering::Relaxed)
+    }
+
+    /// From now on the connection, or a stream on it, is a tunnel.
+    pub(super) fn became_tunnel(&self) {
+        self.tunnel.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_tunnel(&self) -> bool {
+        self.tunnel.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing but the client's next request is awaited.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.active.load(Ordering::Relaxed) == 0 && !self.is_tunnel()
+    }
+
+    /// Since when, if so.
+    pub(super) fn waiting_since(&self) -> Instant {
+        self.begun + Duration::from_nanos(self.idle_from.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn body_expected(&self) -> bool {
+        self.body_expected.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_hostile(&self) -> bool {
+        self.hostile.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn received(&self, bytes: usize) {
+        self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn sent(&self, bytes: usize) {
+        self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn request_ended(&self, left: bool) {
+        if self.active.fetch_sub(1, Ordering::Relaxed) == 1 {
+            let idle_from = self.begun.elapsed().as_nanos();
+            let idle_from = u64::try_from(idle_from).unwrap_or(u64::MAX);
+            self.idle_from.store(idle_from, Ordering::Relaxed);
+        }
+        let ended = self.ended.fetch_add(1, Ordering::Relaxed) + 1;
+        let left = self.left.fetch_add(u32::from(left), Ordering::Relaxed) + u32::from(left);
+        if left > RESET_WINDOW / 2 {
+            self.hostile.store(true, Ordering::Relaxed);
+        }
+        if ended >= RESET_WINDOW {
+            self.ended.store(0, Ordering::Relaxed);
+            self.left.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A request in progress; it ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct InProgress {
+    state: Arc<ConnectionState>,
+    answered: bool,
+}
+
+impl InProgress {
+    pub(super) fn begin(state: &Arc<ConnectionState>, has_body: bool) -> Self {
+        state.requests.fetch_add(1, Ordering::Relaxed);
+        state.active.fetch_add(1, Ordering::Relaxed);
+        state.body_expected.store(has_body, Ordering::Relaxed);
+        Self {
+            state: Arc::clone(state),
+            answered: false,
+        }
+    }
+
+    /// The head of the response is there.
+    pub(super) fn answered(&mut self) {
+        self.answered = true;
+    }
+
+    pub(super) fn state(&self) -> &ConnectionState {
+        &self.state
+    }
+}
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        self.state.request_ended(!self.answered);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn requests(state: &Arc<ConnectionState>, count: usize, answered: bool) {
+        for _ in 0..count {
+            let mut request = InProgress::begin(state, false);
+            if answered {
+                request.answered();
+            }
+        }
+    }
+
+    #[test]
+    fn a_connection_waits_when_its_last_response_has_ended() {
+        let state = Arc::default();
+        let request = InProgress::begin(&state, false);
+        assert!(!state.is_waiting());
+        drop(request);
+        assert!(state.is_waiting());
+        state.became_tunnel();
+        assert!(!state.is_waiting());
+    }
+
+    #[test]
+    fn a_client_that_leaves_most_of_its_requests_is_hostile() {
+        let state = Arc::default();
+        requests(&state, 90, true);
+        requests(&state, 100, false);
+        assert!(!state.is_hostile());
+        requests(&state, 1, false);
+        assert!(state.is_hostile());
+    }
+
+    #[test]
+    fn a_client_that_cancels_now_and_then_is_not() {
+        let state = Arc::default();
+        for _ in 0..100 {
+            requests(&state, 6, true);
+            requests(&state, 4, false);
+        }
+        assert!(!state.is_hostile());
+    }
+}

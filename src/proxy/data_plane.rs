@@ -1,0 +1,213 @@
+//! Starting the workers, and bringing them to an end.
+//!
+//! A drain finishes what is in flight. Listeners stay open meanwhile: whoever still connects (a load
+//! balancer that has not heard yet) is served once and told to go, whereas a closed listener would
+//! reset the connections in its queue. When the last connection has ended, or at the deadline, the
+//! workers' runtimes are dropped, and with them whatever is left.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use futures::future::join_all;
+use rustls::server::ResolvesServerCert;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{mpsc, watch};
+use tokio_rustls::TlsAcceptor;
+
+use super::admission::Admission;
+use super::client_io::Limits;
+use super::connection::Handler;
+use super::forwarded::TrustedProxies;
+use super::listener::listen;
+use super::settings::{RuntimeKind, Settings};
+use super::tls::server_config;
+use super::worker::{Shared, Worker};
+
+/// The running data plane. Dropping it ends it at once.
+#[derive(Debug)]
+pub struct DataPlane {
+    http: Option<SocketAddr>,
+    https: Option<SocketAddr>,
+    admission: Arc<Admission>,
+    draining: watch::Sender<bool>,
+    /// Workers end when this is dropped.
+    running: watch::Sender<()>,
+    /// Closed when all threads have ended.
+    ended: mpsc::Receiver<()>,
+}
+
+/// Connections on their way from one worker to another.
+const HANDOVERS: usize = 1024;
+
+impl DataPlane {
+    /// Binds, and serves with this handler and these certificates.
+    ///
+    /// # Errors
+    /// When an address cannot be bound, a thread not be started or TLS not be set up.
+    pub(crate) fn launch<H: Handler>(
+        settings: &Settings,
+        certificates: Arc<dyn ResolvesServerCert>,
+        handler: H,
+    ) -> io::Result<Self> {
+        let count = settings.workers.get();
+        let bind = |address: Option<SocketAddr>| {
+            address
+                .map(|address| listen(address, settings.workers))
+                .transpose()
+        };
+        let (http, plain) = bind(settings.http)?.unzip();
+        let (https, secure) = bind(settings.https)?.unzip();
+        let tls = https
+            .map(|_| server_config(certificates).map(TlsAcceptor::from))
+            .transpose()
+            .map_err(io::Error::other)?;
+        let admission = Arc::new(Admission::new(
+            count,
+            settings.max_connections,
+            settings.max_connections_per_address,
+        ));
+        let (draining, drained) = watch::channel(false);
+        let (handovers, handed_over): (Vec<_>, Vec<_>) =
+            (0..count).map(|_| mpsc::channel(HANDOVERS)).unzip();
+        let shared = Arc::new(Shared {
+            handler,
+            limits: Limits {
+                keepalive: settings.client_keepalive,
+                header: settings.client_header_timeout,
+                write: settings.client_write_timeout,
+            },
+            proxies: TrustedProxies::new(&settings.trusted_proxies),
+            tls,
+            admission: Arc::clone(&admission),
+            handovers,
+            draining: drained,
+        });
+        let listeners = by_worker(count, plain, secure);
+        let workers = listeners.into_iter().zip(handed_over).enumerate();
+        let workers = workers.map(|(index, (listeners, handed_over))| Worker {
+            index,
+            listeners,
+            handed_over,
+        });
+        let (running, run) = watch::channel(());
+        let (end, ended) = mpsc::channel(1);
+        for group in groups(settings.runtime, workers.collect()) {
+            start(group, Arc::clone(&shared), (run.clone(), end.clone()))?;
+        }
+        Ok(Self {
+            http,
+            https,
+            admission,
+            draining,
+            running,
+            ended,
+        })
+    }
+
+    /// Where plain HTTP is accepted.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http
+    }
+
+    /// Where HTTPS is accepted.
+    pub fn https_address(&self) -> Option<SocketAddr> {
+        self.https
+    }
+
+    /// Client connections that are open.
+    pub fn open_connections(&self) -> usize {
+        self.admission.open()
+    }
+
+    /// Waits until no client connection is open.
+    pub async fn emptied(&self) {
+        self.admission.emptied().await;
+    }
+
+    /// Finishes what is in flight and ends; what is left at the deadline is cut off.
+    ///
+    /// Idle connections are closed at once, others with their response (HTTP/1) or after their
+    /// streams (HTTP/2, RFC 9113 section 6.8). Tunnels end at the deadline.
+    pub async fn drain(self, deadline: Duration) {
+        let Self {
+            admission,
+            draining,
+            running,
+            mut ended,
+            ..
+        } = self;
+        draining.send_replace(true);
+        let in_time = tokio::time::timeout(deadline, admission.emptied()).await;
+        if in_time.is_err() {
+            let connections = admission.open();
+            tracing::warn!(
+                connections,
+                "drain deadline reached, cutting off connections"
+            );
+        }
+        drop(running);
+        let _ = ended.recv().await;
+    }
+}
+
+/// One listener of each kind for each worker.
+fn by_worker(
+    count: usize,
+    plain: Option<Vec<TcpListener>>,
+    secure: Option<Vec<TcpListener>>,
+) -> Vec<Vec<(TcpListener, bool)>> {
+    let mut workers: Vec<Vec<(TcpListener, bool)>> = (0..count).map(|_| Vec::new()).collect();
+    for (listeners, tls) in [(plain, false), (secure, true)] {
+        for (worker, listener) in workers.iter_mut().zip(listeners.into_iter().flatten()) {
+            worker.push((listener, tls));
+        }
+    }
+    workers
+}
+
+/// The workers that share a runtime.
+fn groups(kind: RuntimeKind, workers: Vec<Worker>) -> Vec<Vec<Worker>> {
+    match kind {
+        RuntimeKind::PerCore => workers.into_iter().map(|worker| vec![worker]).collect(),
+        RuntimeKind::Shared => vec![workers],
+    }
+}
+
+fn runtime(threads: usize) -> io::Result<Runtime> {
+    if threads == 1 {
+        return Builder::new_current_thread().enable_all().build();
+    }
+    Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name("worker")
+        .enable_all()
+        .build()
+}
+
+/// Starts a thread that runs workers until the other end of `run` is dropped.
+fn start<H: Handler>(
+    workers: Vec<Worker>,
+    shared: Arc<Shared<H>>,
+    (mut run, end): (watch::Receiver<()>, mpsc::Sender<()>),
+) -> io::Result<()> {
+    let runtime = runtime(workers.len())?;
+    let index = workers.first().map_or(0, |worker| worker.index);
+    let name = format!("worker-{index}");
+    thread::Builder::new().name(name).spawn(move || {
+        runtime.block_on(async move {
+            let tasks = workers
+                .into_iter()
+                .map(|worker| tokio::spawn(worker.run(Arc::clone(&shared))));
+            tokio::select! {
+                _ = run.changed() => {}
+                results = join_all(tasks) => tracing::error!(?results, "workers ended by themselves"),
+            }
+        });
+        runtime.shutdown_background();
+        drop(end);
+    })?;
+    Ok(())
+}
