@@ -151,7 +151,7 @@ pub fn translate(objects: &Objects, settings: &Settings, last: &LastGood) -> Tra
     let upstreams = backends.finish();
 
     let mut certificates = Certificates::new(&objects, settings.origin, last.certificates());
-    tls::assign(
+    let without_rules = tls::assign(
         &claims,
         settings.host_ownership,
         &mut served,
@@ -164,7 +164,7 @@ pub fn translate(objects: &Objects, settings: &Settings, last: &LastGood) -> Tra
         .and_then(|secret| certificates.default_certificate(secret, &mut findings));
 
     let snapshot = Snapshot {
-        hosts: served.hosts,
+        hosts: served.finish(without_rules),
         upstreams,
         default_certificate,
     };

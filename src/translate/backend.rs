@@ -29,7 +29,7 @@ pub(super) struct Backends<'a> {
     unreadable: &'a BTreeSet<ObjectRef>,
     allow_external_name: bool,
     names: &'a mut Names,
-    upstreams: BTreeMap<UpstreamId, Upstream>,
+    upstreams: HashMap<UpstreamId, Upstream, FixedState>,
 }
 
 impl<'a> Backends<'a> {
@@ -50,7 +50,7 @@ impl<'a> Backends<'a> {
             unreadable: &objects.unreadable,
             allow_external_name: settings.allow_external_name,
             names,
-            upstreams: BTreeMap::new(),
+            upstreams: HashMap::default(),
         }
     }
 
@@ -84,7 +84,7 @@ impl<'a> Backends<'a> {
 
     /// The upstreams that were resolved.
     pub(super) fn finish(self) -> BTreeMap<UpstreamId, Upstream> {
-        self.upstreams
+        self.upstreams.into_iter().collect()
     }
 
     fn upstream(

@@ -4,8 +4,10 @@
 //! (default backend, certificate) belongs to the oldest Ingress with a rule for it. So claims are
 //! walked from the oldest to the youngest, and whoever comes second is told who was first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+
+use foldhash::fast::FixedState;
 
 use k8s_openapi::api::networking::v1::IngressBackend;
 
@@ -22,7 +24,7 @@ use super::ingress::{Claims, Rule};
 
 /// Who won what, from the claims of all Ingresses.
 pub(super) struct Hosts<'a> {
-    by_pattern: BTreeMap<HostPattern, Host<'a>>,
+    by_pattern: HashMap<&'a HostPattern, Host<'a>, FixedState>,
     ownership: HostOwnership,
     /// The Ingress without rules whose default backend is the global one.
     global: Option<Won<'a>>,
@@ -32,7 +34,7 @@ pub(super) struct Hosts<'a> {
 struct Host<'a> {
     /// The oldest Ingress with a rule for it.
     owner: &'a Claims<'a>,
-    paths: BTreeMap<PathRule, Won<'a>>,
+    paths: BTreeMap<&'a PathRule, Won<'a>>,
 }
 
 /// A backend and the Ingress that it is from.
@@ -43,10 +45,8 @@ struct Won<'a> {
 }
 
 /// What each host serves, and to whom it belongs.
-pub(super) struct Served<'a> {
-    pub(super) hosts: BTreeMap<HostPattern, VirtualHost>,
-    pub(super) owners: BTreeMap<HostPattern, &'a Claims<'a>>,
-}
+#[derive(Default)]
+pub(super) struct Served<'a>(HashMap<&'a HostPattern, (&'a Claims<'a>, VirtualHost), FixedState>);
 
 impl<'a> Hosts<'a> {
     /// Joins claims, which are sorted from the oldest to the youngest.
@@ -56,7 +56,7 @@ impl<'a> Hosts<'a> {
         findings: &mut Findings,
     ) -> Self {
         let mut hosts = Self {
-            by_pattern: BTreeMap::new(),
+            by_pattern: HashMap::default(),
             ownership,
             global: None,
         };
@@ -80,10 +80,7 @@ impl<'a> Hosts<'a> {
         policy: &Arc<Policy>,
         findings: &mut Findings,
     ) -> Served<'a> {
-        let mut served = Served {
-            hosts: BTreeMap::new(),
-            owners: BTreeMap::new(),
-        };
+        let mut served = Served::default();
         let mut route = |won: Won<'_>| {
             Arc::new(Route {
                 ingress: won.by.name(),
@@ -96,24 +93,22 @@ impl<'a> Hosts<'a> {
             let host = VirtualHost {
                 routes: paths
                     .into_iter()
-                    .map(|(rule, won)| (rule, route(won)))
+                    .map(|(rule, won)| (rule.clone(), route(won)))
                     .collect(),
                 default: default.map(&mut route),
                 ..VirtualHost::default()
             };
-            served.hosts.insert(pattern.clone(), host);
-            served.owners.insert(pattern, owner);
+            served.0.insert(pattern, (owner, host));
         }
         if let Some(won) = self.global {
-            served.owners.entry(HostPattern::Any).or_insert(won.by);
-            served.set_global(route(won));
+            served.set_global(won.by, route(won));
         }
         served
     }
 
     fn add_rule(&mut self, claim: &'a Claims<'a>, rule: &'a Rule<'a>, findings: &mut Findings) {
         let Rule { host, paths } = rule;
-        let entry = self.by_pattern.entry(host.clone());
+        let entry = self.by_pattern.entry(host);
         let entry = entry.or_insert_with(|| Host {
             owner: claim,
             paths: BTreeMap::new(),
@@ -142,7 +137,7 @@ impl<'a> Hosts<'a> {
                 findings.add(&claim.object, Code::PathConflict, message);
             } else {
                 let by = claim;
-                entry.paths.insert(path.clone(), Won { by, backend });
+                entry.paths.insert(path, Won { by, backend });
             }
         }
     }
@@ -182,19 +177,50 @@ impl<'a> Hosts<'a> {
     }
 }
 
-impl Served<'_> {
+impl<'a> Served<'a> {
+    /// The Ingress to which a host belongs.
+    pub(super) fn owner(&self, host: &HostPattern) -> Option<&'a Claims<'a>> {
+        self.0.get(host).map(|(owner, _)| *owner)
+    }
+
+    /// What a host serves.
+    pub(super) fn host_mut(&mut self, host: &HostPattern) -> Option<&mut VirtualHost> {
+        self.0.get_mut(host).map(|(_, host)| host)
+    }
+
+    /// The host whose rules serve one that has none of its own, and to whom it belongs.
+    pub(super) fn base(&self, host: &HostPattern) -> Option<&(&'a Claims<'a>, VirtualHost)> {
+        let wildcard = host.covering_wildcard();
+        wildcard
+            .and_then(|wildcard| self.0.get(&wildcard))
+            .or_else(|| self.0.get(&HostPattern::Any))
+    }
+
+    /// All hosts, in the order of precedence, with those that are served without rules of their own.
+    pub(super) fn finish(
+        self,
+        without_rules: Vec<(HostPattern, VirtualHost)>,
+    ) -> BTreeMap<HostPattern, VirtualHost> {
+        let with_rules = self.0.into_iter();
+        with_rules
+            .map(|(pattern, (_, host))| (pattern.clone(), host))
+            .chain(without_rules)
+            .collect()
+    }
+
     /// Sets the global default backend, which is the default of [`HostPattern::Any`].
     ///
     /// An Ingress with rules for every host may have put its own default there, which goes first
     /// for the hosts that no rule names; the others then get the global one each.
-    fn set_global(&mut self, global: Arc<Route>) {
-        let any = self.hosts.entry(HostPattern::Any).or_default();
+    fn set_global(&mut self, from: &'a Claims<'a>, global: Arc<Route>) {
+        let any = self.0.entry(&HostPattern::Any);
+        let (_, any) = any.or_insert_with(|| (from, VirtualHost::default()));
         if any.default.is_none() {
             any.default = Some(global);
             return;
         }
-        for (pattern, host) in &mut self.hosts {
-            if *pattern != HostPattern::Any && host.default.is_none() {
+        for (pattern, (_, host)) in &mut self.0 {
+            if **pattern != HostPattern::Any && host.default.is_none() {
                 host.default = Some(Arc::clone(&global));
             }
         }

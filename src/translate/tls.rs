@@ -19,14 +19,15 @@ use super::findings::Findings;
 use super::hosts::{Served, admits};
 use super::ingress::{Claims, Tls, TlsHosts};
 
-/// Gives each host its certificate; claims are sorted from the oldest to the youngest.
+/// Gives each host its certificate; claims are sorted from the oldest to the youngest. Yields the hosts
+/// that are listed without having rules.
 pub(super) fn assign<'a>(
     claims: &'a [Claims<'a>],
     ownership: HostOwnership,
     served: &mut Served<'a>,
     certificates: &mut Certificates<'_>,
     findings: &mut Findings,
-) {
+) -> Vec<(HostPattern, VirtualHost)> {
     let mut work = Work {
         ownership,
         certificates,
@@ -45,17 +46,14 @@ pub(super) fn assign<'a>(
             work.host_without_rules(claim, (host, entry), served, &mut without_rules);
         }
     }
-    let added: Vec<(HostPattern, VirtualHost)> = without_rules
-        .into_iter()
-        .map(|(host, (claim, entry))| {
-            let base = served.base(host).and_then(|base| served.hosts.get(base));
-            let mut added = base.cloned().unwrap_or_default();
-            added.tls = true;
-            added.certificate = work.certificate(claim, entry, host);
-            (host.clone(), added)
-        })
-        .collect();
-    served.hosts.extend(added);
+    let added = without_rules.into_iter().map(|(host, (claim, entry))| {
+        let base = served.base(host);
+        let mut added = base.map(|(_, host)| host.clone()).unwrap_or_default();
+        added.tls = true;
+        added.certificate = work.certificate(claim, entry, host);
+        (host.clone(), added)
+    });
+    added.collect()
 }
 
 struct Work<'w, 'c> {
@@ -71,12 +69,12 @@ impl Work<'_, '_> {
         host: &HostPattern,
         served: &mut Served<'a>,
     ) {
-        let (Some(entry), Some(owner)) = (claim.tls_for(host), served.owners.get(host)) else {
+        let (Some(entry), Some(owner)) = (claim.tls_for(host), served.owner(host)) else {
             return;
         };
-        if std::ptr::eq(*owner, claim) {
+        if std::ptr::eq(owner, claim) {
             let certificate = self.certificate(claim, entry, host);
-            if let Some(host) = served.hosts.get_mut(host) {
+            if let Some(host) = served.host_mut(host) {
                 host.tls = true;
                 host.certificate = certificate;
             }
@@ -92,10 +90,10 @@ impl Work<'_, '_> {
         served: &Served<'a>,
         without_rules: &mut BTreeMap<&'a HostPattern, (&'a Claims<'a>, &'a Tls<'a>)>,
     ) {
-        if let Some(owner) = served.owners.get(host) {
+        if let Some(owner) = served.owner(host) {
             return self.compare((owner, owner.tls_for(host)), (claim, entry), host);
         }
-        let base = served.base(host).and_then(|base| served.owners.get(base));
+        let base = served.base(host).map(|(owner, _)| *owner);
         if let Some(owner) = base.filter(|owner| !admits(self.ownership, owner, claim)) {
             let message = format!(
                 "the host '{host}' belongs to the namespace '{}' by its oldest {}: its certificate is \
@@ -191,17 +189,6 @@ impl Work<'_, '_> {
     }
 }
 
-impl Served<'_> {
-    /// The pattern whose rules serve a host that has none of its own.
-    fn base(&self, host: &HostPattern) -> Option<&HostPattern> {
-        let wildcard = host.covering_wildcard();
-        let mut candidates = wildcard.iter().chain([&HostPattern::Any]);
-        candidates
-            .find_map(|it| self.hosts.get_key_value(it))
-            .map(|(pattern, _)| pattern)
-    }
-}
-
 impl<'a> Claims<'a> {
     /// The hosts for which it has rules; without rules it is for every host.
     fn tls_hosts(&'a self) -> BTreeSet<&'a HostPattern> {
@@ -232,12 +219,15 @@ impl<'a> Claims<'a> {
     /// Listed hosts that apply to none of its rules, with their entries.
     fn tls_without_rules(&'a self) -> Vec<(&'a HostPattern, &'a Tls<'a>)> {
         let own = self.hosts();
-        let covered: BTreeSet<_> = own.iter().filter_map(|it| it.covering_wildcard()).collect();
+        let covers = |it: &HostPattern| {
+            own.iter()
+                .any(|own| own.covering_wildcard().as_ref() == Some(it))
+        };
         let mut found = Vec::new();
         for entry in &self.tls {
             if let TlsHosts::Listed(hosts) = &entry.hosts {
                 let hosts = hosts.iter();
-                let without = hosts.filter(|it| !own.contains(it) && !covered.contains(it));
+                let without = hosts.filter(|it| !own.contains(it) && !covers(it));
                 found.extend(without.map(|host| (host, entry)));
             }
         }
