@@ -2,7 +2,8 @@
 //!
 //! A folder is named after what it shows and holds
 //! - `objects.yaml`: the objects that exist;
-//! - `before.yaml`, if what was known before matters: the objects of the translation before;
+//! - `before.yaml`, if what was known before matters: the objects of the translation before, and
+//!   `earlier.yaml`: those of the one before that;
 //! - `settings.yaml`, if they are not the defaults: see `Choices`;
 //! - `expected.txt`: the snapshot, the Ingresses of our class and the findings.
 //!
@@ -23,9 +24,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "objects.yaml",
     "before.yaml",
+    "earlier.yaml",
     "settings.yaml",
     "expected.txt",
 ];
@@ -61,8 +63,10 @@ fn scenario(folder: &Path) -> Result<(), Failed> {
     };
     let settings = choices.settings();
     let mut last = LastGood::default();
-    if let Some(before) = read(folder, "before.yaml")? {
-        last = translate(&objects(&before)?, &settings, &last).last_good;
+    for file in ["earlier.yaml", "before.yaml"] {
+        if let Some(objects_then) = read(folder, file)? {
+            last = translate(&objects(&objects_then)?, &settings, &last).last_good;
+        }
     }
     let mut objects = objects(&read(folder, "objects.yaml")?.ok_or("there is no objects.yaml")?)?;
     for object in &choices.unreadable {

@@ -53,7 +53,7 @@ pub(super) struct Tls<'a> {
 pub(super) enum TlsHosts {
     /// None are listed, which means all hosts of the Ingress's rules.
     OfRules,
-    /// These.
+    /// These, as far as they are host names.
     Listed(Vec<HostPattern>),
 }
 
@@ -92,7 +92,7 @@ impl<'a> Claims<'a> {
             let tls = tls.as_deref().unwrap_or_default();
             claims.tls = tls
                 .iter()
-                .filter_map(|entry| read_tls(object, entry, findings))
+                .map(|entry| read_tls(object, entry, findings))
                 .collect();
         }
         if claims.without_rules && claims.default.is_none() {
@@ -190,28 +190,18 @@ fn read_path<'a>(
     }
 }
 
-/// An entry whose hosts are all invalid is dropped: it must not become one for all hosts.
-fn read_tls<'a>(
-    object: &ObjectRef,
-    entry: &'a IngressTLS,
-    findings: &mut Findings,
-) -> Option<Tls<'a>> {
+fn read_tls<'a>(object: &ObjectRef, entry: &'a IngressTLS, findings: &mut Findings) -> Tls<'a> {
     let IngressTLS { hosts, secret_name } = entry;
-    let listed = hosts.as_deref().unwrap_or_default();
-    let hosts = if listed.is_empty() {
-        TlsHosts::OfRules
-    } else {
-        let valid = listed.iter();
-        let valid: Vec<_> = valid
-            .filter_map(|host| read_host(object, host, findings))
-            .collect();
-        if valid.is_empty() {
-            return None;
+    let hosts = match hosts.as_deref().unwrap_or_default() {
+        [] => TlsHosts::OfRules,
+        listed => {
+            let valid = listed.iter();
+            let valid = valid.filter_map(|host| read_host(object, host, findings));
+            TlsHosts::Listed(valid.collect())
         }
-        TlsHosts::Listed(valid)
     };
     let secret = secret_name.as_deref().filter(|name| !name.is_empty());
-    Some(Tls { hosts, secret })
+    Tls { hosts, secret }
 }
 
 fn warn_of_annotations(ingress: &Ingress, object: &ObjectRef, findings: &mut Findings) {
