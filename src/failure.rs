@@ -11,104 +11,137 @@
 
 use http::StatusCode;
 
-/// Why a request, or one attempt of it, did not end as it should.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Cause {
-    /// No Ingress rule and no default backend matches the request.
-    NoRoute,
-    /// The route's Service, or its port, does not exist.
-    UnknownUpstream,
-    /// The upstream has no endpoint that may be used.
-    NoEndpoints,
-    /// The Service asks for a protocol that is not spoken to upstreams.
-    UnsupportedProtocol,
-    /// The name of an external upstream does not resolve.
-    DnsError,
-    /// The name of an external upstream was not resolved in time.
-    DnsTimeout,
-    /// The endpoint refused the connection.
-    ConnectionRefused,
-    /// There is no network path to the endpoint.
-    AddressUnroutable,
-    /// The endpoint's address may not be connected to (loopback, link-local, our own).
-    AddressProhibited,
-    /// The connection, TLS included, was not there in time.
-    ConnectTimeout,
-    /// This process lacks a local resource (file descriptors, ports).
-    LocalResources,
-    /// A limit on connections or requests was reached.
-    LimitReached,
-    /// The endpoint's certificate is not acceptable.
-    TlsCertificate,
-    /// The endpoint ended the TLS handshake with an alert.
-    TlsAlert,
-    /// The endpoint does not speak TLS as the standard has it.
-    TlsProtocol,
-    /// The connection ended before a byte of the request was written to it.
-    ClosedBeforeSend,
-    /// The endpoint closed the connection after the request, without a byte of an answer.
-    ConnectionClosed,
-    /// The endpoint reset the connection before a complete response head.
-    ConnectionReset,
-    /// The peer stopped acknowledging: a vanished node or a black hole.
-    PeerVanished,
-    /// The connection ended inside the response head.
-    HeadIncomplete,
-    /// The bytes received are not an HTTP response.
-    NotHttp,
-    /// The status line is malformed.
-    BadStatusLine,
-    /// A field of the response head is malformed or contradicts another.
-    BadHeader,
-    /// The response head is larger than the limit.
-    HeadTooLarge,
-    /// The response uses a transfer coding that does not end in `chunked`.
-    BadTransferCoding,
-    /// No response head arrived within the attempt's time.
-    ResponseTimeout,
-    /// The endpoint stopped taking the request.
-    SendTimeout,
-    /// The whole time for the request is spent.
-    DeadlineExceeded,
-    /// The endpoint fell silent inside the response body.
-    BodyTimeout,
-    /// The response body ended before its announced length or its last chunk.
-    BodyIncomplete,
-    /// The connection was reset inside the response body.
-    BodyReset,
-    /// A chunk of the response body is malformed.
-    BodyBadChunk,
-    /// The response body is larger than a policy allows.
-    BodyTooLarge,
-    /// The endpoint switched protocols unasked, or refused oddly.
-    UpgradeFailed,
-    /// HTTP/2: the endpoint refused the stream before processing it.
-    StreamRefused,
-    /// HTTP/2: the connection went away with this stream known to be unprocessed.
-    GoneAway,
-    /// HTTP/2: the endpoint wants this request over HTTP/1.1.
-    Http11Required,
-    /// HTTP/2: the endpoint reset the stream before a response head.
-    StreamReset,
-    /// HTTP/2: the connection broke while the stream may have been processed.
-    H2ConnectionLost,
-    /// HTTP/2: our own side gave the connection up.
-    H2Internal,
-    /// The endpoint speaks HTTP/1.1 on a port that should speak HTTP/2.
-    NotHttp2,
-    /// HTTP/2: the stream was reset inside the response body.
-    BodyStreamReset,
-    /// The endpoint answered with a status that the policy retries.
-    RetriedStatus(u16),
-    /// The request came back to us.
-    LoopDetected,
-    /// The client's message is at fault.
-    BadRequest(ClientFault),
-    /// The client went away.
-    ClientAborted,
-    /// Our own fault.
-    Internal,
+macro_rules! causes {
+    (
+        plain { $($name:ident => $http:expr, $names:expr, $retry:ident, $blame:ident, $sentence:literal;)+ }
+        carrying { $($with:ident($value:ident: $type:ty) => $w_http:expr, $w_names:expr, $w_retry:ident, $w_blame:ident,
+            $w_sentence:expr, $w_doc:literal;)+ }
+    ) => {
+        /// Why a request, or one attempt of it, did not end as it should.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Cause {
+            $(#[doc = $sentence] $name,)+
+            $(#[doc = $w_doc] $with($type),)+
+        }
+
+        impl Cause {
+            /// The causes that carry nothing, for whoever must treat each (metrics, documentation).
+            pub const PLAIN: &[Self] = &[$(Self::$name,)+];
+
+            const fn row(self) -> Row {
+                match self {
+                    $(Self::$name => {
+                        Row::new($http, $names, RetryClass::$retry, Blame::$blame, $sentence)
+                    })+
+                    $(Self::$with($value) => {
+                        Row::new($w_http, $w_names, RetryClass::$w_retry, Blame::$w_blame, $w_sentence)
+                    })+
+                }
+            }
+        }
+    };
+}
+
+// Status and RFC 9209 error type, metric label and condition reason, retry class, blame; sentence.
+causes! {
+    plain {
+    NoRoute => (404, "destination_not_found"), ("no_route", "NoRoute"), Never, Client,
+        "no Ingress rule matches this host and path";
+    UnknownUpstream => (503, "destination_not_found"), ("unknown_upstream", "UnknownUpstream"), Never, Configuration,
+        "the Service or its port does not exist";
+    NoEndpoints => (503, "destination_unavailable"), ("no_endpoints", "NoEndpoints"), Never, Configuration,
+        "the Service has no usable endpoint";
+    UnsupportedProtocol => (503, "destination_unavailable"), ("unsupported_protocol", "UnsupportedProtocol"), Never, Configuration,
+        "the Service asks for a protocol that is not spoken to upstreams";
+    DnsError => (502, "dns_error"), ("dns_error", "DnsError"), Unsent, Configuration,
+        "the name of the external Service does not resolve";
+    DnsTimeout => (504, "dns_timeout"), ("dns_timeout", "DnsTimeout"), Unsent, Configuration,
+        "the name of the external Service was not resolved in time";
+    ConnectionRefused => (502, "connection_refused"), ("connection_refused", "ConnectionRefused"), Unsent, Connectivity,
+        "the connection was refused";
+    AddressUnroutable => (502, "destination_ip_unroutable"), ("address_unroutable", "AddressUnroutable"), Unsent, Connectivity,
+        "there is no network path to the endpoint";
+    AddressProhibited => (502, "destination_ip_prohibited"), ("address_prohibited", "AddressProhibited"), Never, Configuration,
+        "the endpoint's address is not one that may be connected to";
+    ConnectTimeout => (504, "connection_timeout"), ("connect_timeout", "ConnectTimeout"), Unsent, Connectivity,
+        "the connection was not established in time";
+    LocalResources => (503, "proxy_internal_error"), ("local_resources", "LocalResources"), Unsent, Gateway,
+        "the gateway ran out of file descriptors or ports";
+    LimitReached => (503, "connection_limit_reached"), ("limit_reached", "LimitReached"), Unsent, Gateway,
+        "a limit on connections or requests was reached";
+    TlsCertificate => (502, "tls_certificate_error"), ("tls_certificate", "TlsCertificateError"), Unsent, Connectivity,
+        "the endpoint's certificate is not acceptable";
+    TlsAlert => (502, "tls_alert_received"), ("tls_alert", "TlsAlertReceived"), Unsent, Connectivity,
+        "the endpoint refused the TLS handshake";
+    TlsProtocol => (502, "tls_protocol_error"), ("tls_protocol", "TlsProtocolError"), Unsent, Connectivity,
+        "the endpoint does not speak TLS as expected";
+    ClosedBeforeSend => (502, "connection_terminated"), ("closed_before_send", "ClosedBeforeSend"), Unsent, Connectivity,
+        "the connection ended before the request was sent";
+    ConnectionClosed => (502, "connection_terminated"), ("connection_closed", "ConnectionClosed"), Idempotent, Endpoint,
+        "the endpoint closed the connection without an answer";
+    ConnectionReset => (502, "connection_terminated"), ("connection_reset", "ConnectionReset"), Idempotent, Endpoint,
+        "the endpoint reset the connection";
+    PeerVanished => (502, "connection_terminated"), ("peer_vanished", "PeerVanished"), Idempotent, Connectivity,
+        "the endpoint stopped acknowledging: its node or the network to it is gone";
+    HeadIncomplete => (502, "http_response_incomplete"), ("head_incomplete", "ResponseIncomplete"), Idempotent, Endpoint,
+        "the response ended inside its header section";
+    NotHttp => (502, "http_protocol_error"), ("not_http", "NotHttp"), Idempotent, Endpoint,
+        "the endpoint did not answer with HTTP/1.1";
+    BadStatusLine => (502, "http_protocol_error"), ("bad_status_line", "BadStatusLine"), Idempotent, Endpoint,
+        "the status line of the response is malformed";
+    BadHeader => (502, "http_protocol_error"), ("bad_header", "BadHeader"), Idempotent, Endpoint,
+        "the header section of the response is malformed";
+    HeadTooLarge => (502, "http_response_header_section_size"), ("head_too_large", "ResponseHeadTooLarge"), Never, Configuration,
+        "the header section of the response is too large";
+    BadTransferCoding => (502, "http_response_transfer_coding"), ("bad_transfer_coding", "BadTransferCoding"), Never, Endpoint,
+        "the response uses a transfer coding that does not end in chunked";
+    ResponseTimeout => (504, "http_response_timeout"), ("response_timeout", "ResponseTimeout"), Idempotent, Endpoint,
+        "no response arrived in time";
+    SendTimeout => (504, "connection_write_timeout"), ("send_timeout", "SendTimeout"), Never, Endpoint,
+        "the endpoint stopped taking the request";
+    DeadlineExceeded => (504, "http_response_timeout"), ("deadline_exceeded", "DeadlineExceeded"), Never, Endpoint,
+        "no response arrived in the time allowed for the request";
+    BodyTimeout => (504, "connection_read_timeout"), ("body_timeout", "BodyTimeout"), Never, Endpoint,
+        "the endpoint fell silent inside the response body";
+    BodyIncomplete => (502, "http_response_incomplete"), ("body_incomplete", "BodyIncomplete"), Never, Endpoint,
+        "the response body ended early";
+    BodyReset => (502, "connection_terminated"), ("body_reset", "BodyReset"), Never, Endpoint,
+        "the connection was reset inside the response body";
+    BodyBadChunk => (502, "http_response_transfer_coding"), ("body_bad_chunk", "BodyBadChunk"), Never, Endpoint,
+        "a chunk of the response body is malformed";
+    BodyTooLarge => (502, "http_response_body_size"), ("body_too_large", "ResponseBodyTooLarge"), Never, Configuration,
+        "the response body is too large";
+    UpgradeFailed => (502, "http_upgrade_failed"), ("upgrade_failed", "UpgradeFailed"), Never, Endpoint,
+        "the endpoint switched protocols in a way that was not asked for";
+    StreamRefused => (502, "http_protocol_error"), ("stream_refused", "StreamRefused"), Unsent, Endpoint,
+        "the endpoint refused the stream";
+    GoneAway => (502, "connection_terminated"), ("gone_away", "GoneAway"), Unsent, Gateway,
+        "the connection went away before the request was processed";
+    Http11Required => (502, "http_protocol_error"), ("http_1_1_required", "Http11Required"), Unsent, Gateway,
+        "the endpoint wants HTTP/1.1";
+    StreamReset => (502, "http_protocol_error"), ("stream_reset", "StreamReset"), Idempotent, Endpoint,
+        "the endpoint reset the stream";
+    H2ConnectionLost => (502, "connection_terminated"), ("h2_connection_lost", "ConnectionLost"), Idempotent, Endpoint,
+        "the HTTP/2 connection broke";
+    H2Internal => (502, "proxy_internal_error"), ("h2_internal", "Http2Internal"), Idempotent, Gateway,
+        "the gateway gave up its HTTP/2 connection";
+    NotHttp2 => (502, "http_protocol_error"), ("not_http2", "NotHttp2"), Unsent, Endpoint,
+        "the endpoint does not speak HTTP/2";
+    BodyStreamReset => (502, "http_response_incomplete"), ("body_stream_reset", "BodyStreamReset"), Never, Endpoint,
+        "the stream was reset inside the response body";
+    LoopDetected => (502, "proxy_loop_detected"), ("loop_detected", "LoopDetected"), Never, Configuration,
+        "the request came back to this gateway";
+    ClientAborted => (499, "http_request_error"), ("client_aborted", "ClientAborted"), Never, Client,
+        "the client went away";
+    Internal => (500, "proxy_internal_error"), ("internal", "Internal"), Never, Gateway,
+        "the gateway itself failed";
+    }
+    carrying {
+    RetriedStatus(code: u16) => (code, "http_protocol_error"), ("retried_status", "RetriedStatus"), Idempotent, Client,
+        "the application answered with a status that is retried", "the application answered with a status that is retried";
+    BadRequest(fault: ClientFault) => (fault.status(), "http_request_error"), ("bad_request", "BadRequest"), Never, Client,
+        fault.sentence(), "the client's message is at fault";
+    }
 }
 
 /// What is wrong with the client's own message.
@@ -173,22 +206,23 @@ struct Row {
     sentence: &'static str,
 }
 
-/// `(status, RFC 9209 error type)`, `(metric label, condition reason)`, retry, blame, sentence.
-const fn row(
-    http: (u16, &'static str),
-    names: (&'static str, &'static str),
-    retry: RetryClass,
-    blame: Blame,
-    sentence: &'static str,
-) -> Row {
-    Row {
-        status: http.0,
-        proxy_error: http.1,
-        label: names.0,
-        reason: names.1,
-        retry,
-        blame,
-        sentence,
+impl Row {
+    const fn new(
+        (status, proxy_error): (u16, &'static str),
+        (label, reason): (&'static str, &'static str),
+        retry: RetryClass,
+        blame: Blame,
+        sentence: &'static str,
+    ) -> Self {
+        Self {
+            status,
+            proxy_error,
+            label,
+            reason,
+            retry,
+            blame,
+            sentence,
+        }
     }
 }
 
@@ -230,173 +264,34 @@ impl Cause {
         self.row().sentence
     }
 
-    /// One of each cause, for whoever must treat them all (metric registration, tests, documentation).
+    /// One of each cause.
     pub fn all() -> Vec<Self> {
-        vec![
-            Self::NoRoute,
-            Self::UnknownUpstream,
-            Self::NoEndpoints,
-            Self::UnsupportedProtocol,
-            Self::DnsError,
-            Self::DnsTimeout,
-            Self::ConnectionRefused,
-            Self::AddressUnroutable,
-            Self::AddressProhibited,
-            Self::ConnectTimeout,
-            Self::LocalResources,
-            Self::LimitReached,
-            Self::TlsCertificate,
-            Self::TlsAlert,
-            Self::TlsProtocol,
-            Self::ClosedBeforeSend,
-            Self::ConnectionClosed,
-            Self::ConnectionReset,
-            Self::PeerVanished,
-            Self::HeadIncomplete,
-            Self::NotHttp,
-            Self::BadStatusLine,
-            Self::BadHeader,
-            Self::HeadTooLarge,
-            Self::BadTransferCoding,
-            Self::ResponseTimeout,
-            Self::SendTimeout,
-            Self::DeadlineExceeded,
-            Self::BodyTimeout,
-            Self::BodyIncomplete,
-            Self::BodyReset,
-            Self::BodyBadChunk,
-            Self::BodyTooLarge,
-            Self::UpgradeFailed,
-            Self::StreamRefused,
-            Self::GoneAway,
-            Self::Http11Required,
-            Self::StreamReset,
-            Self::H2ConnectionLost,
-            Self::H2Internal,
-            Self::NotHttp2,
-            Self::BodyStreamReset,
-            Self::RetriedStatus(503),
-            Self::LoopDetected,
-            Self::BadRequest(ClientFault::Host),
-            Self::BadRequest(ClientFault::Target),
-            Self::BadRequest(ClientFault::Path),
-            Self::BadRequest(ClientFault::Connect),
-            Self::BadRequest(ClientFault::TransferCoding),
-            Self::BadRequest(ClientFault::Connection),
-            Self::BadRequest(ClientFault::Upgrade),
-            Self::BadRequest(ClientFault::Body),
-            Self::BadRequest(ClientFault::BodyTimeout),
-            Self::BadRequest(ClientFault::Expect),
-            Self::ClientAborted,
-            Self::Internal,
-        ]
-    }
-
-    #[rustfmt::skip]
-    #[expect(clippy::too_many_lines, reason = "the taxonomy is one table, a row a line or two")]
-    const fn row(self) -> Row {
-        use Blame::{Client, Configuration, Connectivity, Endpoint, Gateway};
-        use RetryClass::{Idempotent, Never, Unsent};
-        match self {
-            Self::NoRoute =>
-                row((404, "destination_not_found"), ("no_route", "NoRoute"), Never, Client, "no Ingress rule matches this host and path"),
-            Self::UnknownUpstream =>
-                row((503, "destination_not_found"), ("unknown_upstream", "UnknownUpstream"), Never, Configuration, "the Service or its port does not exist"),
-            Self::NoEndpoints =>
-                row((503, "destination_unavailable"), ("no_endpoints", "NoEndpoints"), Never, Configuration, "the Service has no usable endpoint"),
-            Self::UnsupportedProtocol =>
-                row((503, "destination_unavailable"), ("unsupported_protocol", "UnsupportedProtocol"), Never, Configuration, "the Service asks for a protocol that is not spoken to upstreams"),
-            Self::DnsError =>
-                row((502, "dns_error"), ("dns_error", "DnsError"), Unsent, Configuration, "the name of the external Service does not resolve"),
-            Self::DnsTimeout =>
-                row((504, "dns_timeout"), ("dns_timeout", "DnsTimeout"), Unsent, Configuration, "the name of the external Service was not resolved in time"),
-            Self::ConnectionRefused =>
-                row((502, "connection_refused"), ("connection_refused", "ConnectionRefused"), Unsent, Connectivity, "the connection was refused"),
-            Self::AddressUnroutable =>
-                row((502, "destination_ip_unroutable"), ("address_unroutable", "AddressUnroutable"), Unsent, Connectivity, "there is no network path to the endpoint"),
-            Self::AddressProhibited =>
-                row((502, "destination_ip_prohibited"), ("address_prohibited", "AddressProhibited"), Never, Configuration, "the endpoint's address is not one that may be connected to"),
-            Self::ConnectTimeout =>
-                row((504, "connection_timeout"), ("connect_timeout", "ConnectTimeout"), Unsent, Connectivity, "the connection was not established in time"),
-            Self::LocalResources =>
-                row((503, "proxy_internal_error"), ("local_resources", "LocalResources"), Unsent, Gateway, "the gateway ran out of file descriptors or ports"),
-            Self::LimitReached =>
-                row((503, "connection_limit_reached"), ("limit_reached", "LimitReached"), Unsent, Gateway, "a limit on connections or requests was reached"),
-            Self::TlsCertificate =>
-                row((502, "tls_certificate_error"), ("tls_certificate", "TlsCertificateError"), Unsent, Connectivity, "the endpoint's certificate is not acceptable"),
-            Self::TlsAlert =>
-                row((502, "tls_alert_received"), ("tls_alert", "TlsAlertReceived"), Unsent, Connectivity, "the endpoint refused the TLS handshake"),
-            Self::TlsProtocol =>
-                row((502, "tls_protocol_error"), ("tls_protocol", "TlsProtocolError"), Unsent, Connectivity, "the endpoint does not speak TLS as expected"),
-            Self::ClosedBeforeSend =>
-                row((502, "connection_terminated"), ("closed_before_send", "ClosedBeforeSend"), Unsent, Connectivity, "the connection ended before the request was sent"),
-            Self::ConnectionClosed =>
-                row((502, "connection_terminated"), ("connection_closed", "ConnectionClosed"), Idempotent, Endpoint, "the endpoint closed the connection without an answer"),
-            Self::ConnectionReset =>
-                row((502, "connection_terminated"), ("connection_reset", "ConnectionReset"), Idempotent, Endpoint, "the endpoint reset the connection"),
-            Self::PeerVanished =>
-                row((502, "connection_terminated"), ("peer_vanished", "PeerVanished"), Idempotent, Connectivity, "the endpoint stopped acknowledging: its node or the network to it is gone"),
-            Self::HeadIncomplete =>
-                row((502, "http_response_incomplete"), ("head_incomplete", "ResponseIncomplete"), Idempotent, Endpoint, "the response ended inside its header section"),
-            Self::NotHttp =>
-                row((502, "http_protocol_error"), ("not_http", "NotHttp"), Idempotent, Endpoint, "the endpoint did not answer with HTTP/1.1"),
-            Self::BadStatusLine =>
-                row((502, "http_protocol_error"), ("bad_status_line", "BadStatusLine"), Idempotent, Endpoint, "the status line of the response is malformed"),
-            Self::BadHeader =>
-                row((502, "http_protocol_error"), ("bad_header", "BadHeader"), Idempotent, Endpoint, "the header section of the response is malformed"),
-            Self::HeadTooLarge =>
-                row((502, "http_response_header_section_size"), ("head_too_large", "ResponseHeadTooLarge"), Never, Configuration, "the header section of the response is too large"),
-            Self::BadTransferCoding =>
-                row((502, "http_response_transfer_coding"), ("bad_transfer_coding", "BadTransferCoding"), Never, Endpoint, "the response uses a transfer coding that does not end in chunked"),
-            Self::ResponseTimeout =>
-                row((504, "http_response_timeout"), ("response_timeout", "ResponseTimeout"), Idempotent, Endpoint, "no response arrived in time"),
-            Self::SendTimeout =>
-                row((504, "connection_write_timeout"), ("send_timeout", "SendTimeout"), Never, Endpoint, "the endpoint stopped taking the request"),
-            Self::DeadlineExceeded =>
-                row((504, "http_response_timeout"), ("deadline_exceeded", "DeadlineExceeded"), Never, Endpoint, "no response arrived in the time allowed for the request"),
-            Self::BodyTimeout =>
-                row((504, "connection_read_timeout"), ("body_timeout", "BodyTimeout"), Never, Endpoint, "the endpoint fell silent inside the response body"),
-            Self::BodyIncomplete =>
-                row((502, "http_response_incomplete"), ("body_incomplete", "BodyIncomplete"), Never, Endpoint, "the response body ended early"),
-            Self::BodyReset =>
-                row((502, "connection_terminated"), ("body_reset", "BodyReset"), Never, Endpoint, "the connection was reset inside the response body"),
-            Self::BodyBadChunk =>
-                row((502, "http_response_transfer_coding"), ("body_bad_chunk", "BodyBadChunk"), Never, Endpoint, "a chunk of the response body is malformed"),
-            Self::BodyTooLarge =>
-                row((502, "http_response_body_size"), ("body_too_large", "ResponseBodyTooLarge"), Never, Configuration, "the response body is too large"),
-            Self::UpgradeFailed =>
-                row((502, "http_upgrade_failed"), ("upgrade_failed", "UpgradeFailed"), Never, Endpoint, "the endpoint switched protocols in a way that was not asked for"),
-            Self::StreamRefused =>
-                row((502, "http_protocol_error"), ("stream_refused", "StreamRefused"), Unsent, Endpoint, "the endpoint refused the stream"),
-            Self::GoneAway =>
-                row((502, "connection_terminated"), ("gone_away", "GoneAway"), Unsent, Gateway, "the connection went away before the request was processed"),
-            Self::Http11Required =>
-                row((502, "http_protocol_error"), ("http_1_1_required", "Http11Required"), Unsent, Gateway, "the endpoint wants HTTP/1.1"),
-            Self::StreamReset =>
-                row((502, "http_protocol_error"), ("stream_reset", "StreamReset"), Idempotent, Endpoint, "the endpoint reset the stream"),
-            Self::H2ConnectionLost =>
-                row((502, "connection_terminated"), ("h2_connection_lost", "ConnectionLost"), Idempotent, Endpoint, "the HTTP/2 connection broke"),
-            Self::H2Internal =>
-                row((502, "proxy_internal_error"), ("h2_internal", "Http2Internal"), Idempotent, Gateway, "the gateway gave up its HTTP/2 connection"),
-            Self::NotHttp2 =>
-                row((502, "http_protocol_error"), ("not_http2", "NotHttp2"), Unsent, Endpoint, "the endpoint does not speak HTTP/2"),
-            Self::BodyStreamReset =>
-                row((502, "http_response_incomplete"), ("body_stream_reset", "BodyStreamReset"), Never, Endpoint, "the stream was reset inside the response body"),
-            Self::RetriedStatus(code) =>
-                row((code, "http_protocol_error"), ("retried_status", "RetriedStatus"), Idempotent, Client, "the application answered with a status that is retried"),
-            Self::LoopDetected =>
-                row((502, "proxy_loop_detected"), ("loop_detected", "LoopDetected"), Never, Configuration, "the request came back to this gateway"),
-            Self::BadRequest(fault) =>
-                row((fault.status(), "http_request_error"), ("bad_request", "BadRequest"), Never, Client, fault.sentence()),
-            Self::ClientAborted =>
-                row((499, "http_request_error"), ("client_aborted", "ClientAborted"), Never, Client, "the client went away"),
-            Self::Internal =>
-                row((500, "proxy_internal_error"), ("internal", "Internal"), Never, Gateway, "the gateway itself failed"),
-        }
+        let faults = ClientFault::ALL
+            .iter()
+            .map(|fault| Self::BadRequest(*fault));
+        Self::PLAIN
+            .iter()
+            .copied()
+            .chain([Self::RetriedStatus(503)])
+            .chain(faults)
+            .collect()
     }
 }
 
 impl ClientFault {
+    const ALL: &[Self] = &[
+        Self::Host,
+        Self::Target,
+        Self::Path,
+        Self::Connect,
+        Self::TransferCoding,
+        Self::Connection,
+        Self::Upgrade,
+        Self::Body,
+        Self::BodyTimeout,
+        Self::Expect,
+    ];
+
     const fn status(self) -> u16 {
         match self {
             Self::Host
@@ -441,45 +336,27 @@ mod tests {
     use super::*;
 
     /// The 32 error types registered by RFC 9209.
-    const REGISTERED: [&str; 32] = [
-        "dns_timeout",
-        "dns_error",
-        "destination_not_found",
-        "destination_unavailable",
-        "destination_ip_prohibited",
-        "destination_ip_unroutable",
-        "connection_refused",
-        "connection_terminated",
-        "connection_timeout",
-        "connection_read_timeout",
-        "connection_write_timeout",
-        "connection_limit_reached",
-        "tls_protocol_error",
-        "tls_certificate_error",
-        "tls_alert_received",
-        "http_request_error",
-        "http_request_denied",
-        "http_response_incomplete",
-        "http_response_header_section_size",
-        "http_response_header_size",
-        "http_response_body_size",
-        "http_response_trailer_section_size",
-        "http_response_trailer_size",
-        "http_response_transfer_coding",
-        "http_response_content_coding",
-        "http_response_timeout",
-        "http_upgrade_failed",
-        "http_protocol_error",
-        "proxy_internal_response",
-        "proxy_internal_error",
-        "proxy_configuration_error",
-        "proxy_loop_detected",
-    ];
+    const REGISTERED: &str = "\
+        dns_timeout dns_error destination_not_found destination_unavailable \
+        destination_ip_prohibited destination_ip_unroutable connection_refused \
+        connection_terminated connection_timeout connection_read_timeout \
+        connection_write_timeout connection_limit_reached tls_protocol_error \
+        tls_certificate_error tls_alert_received http_request_error http_request_denied \
+        http_response_incomplete http_response_header_section_size \
+        http_response_header_size http_response_body_size \
+        http_response_trailer_section_size http_response_trailer_size \
+        http_response_transfer_coding http_response_content_coding http_response_timeout \
+        http_upgrade_failed http_protocol_error proxy_internal_response \
+        proxy_internal_error proxy_configuration_error proxy_loop_detected \
+    ";
 
     #[test]
     fn every_cause_names_a_registered_error_type() {
         for cause in Cause::all() {
-            assert!(REGISTERED.contains(&cause.proxy_error()), "{cause:?}");
+            let registered = REGISTERED
+                .split_whitespace()
+                .any(|name| name == cause.proxy_error());
+            assert!(registered, "{cause:?}");
         }
     }
 

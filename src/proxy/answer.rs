@@ -1,0 +1,131 @@
+//! Responses that are made here.
+//!
+//! Their body says what happened in a sentence of the taxonomy, and by which id to ask about it;
+//! never an address, a name or a byte of the upstream's. `Proxy-Status` (RFC 9209) says the same to
+//! machines.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, SERVER};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+
+use crate::failure::{Blame, Cause};
+use crate::routing::policy::ProxyStatus;
+
+use super::account::Account;
+use super::head::Head;
+use super::response_body::ResponseBody;
+
+/// The value of `Server` where no upstream gave one.
+pub(super) const SERVER_NAME: HeaderValue = HeaderValue::from_static("bywash");
+
+/// The field that carries the correlation id.
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+
+/// What an error answer depends on besides its cause.
+pub(super) struct Asked {
+    pub(super) method: Method,
+    /// HTTP/1: a message whose framing is in doubt ends its connection.
+    pub(super) http1: bool,
+    pub(super) proxy_status: ProxyStatus,
+    /// The endpoint of the last attempt.
+    pub(super) next_hop: Option<SocketAddr>,
+}
+
+/// The answer to a request that failed.
+pub(super) fn failure(
+    cause: Cause,
+    asked: &Asked,
+    mut account: Box<Account>,
+) -> Response<ResponseBody> {
+    let status = cause.status();
+    let status = if status.as_u16() == 499 {
+        StatusCode::BAD_REQUEST
+    } else {
+        status
+    };
+    account.responding(status.as_u16(), Some(cause));
+    let text = format!(
+        "{} {}\n{}\nRequest ID: {}\n",
+        status.as_u16(),
+        status.canonical_reason().unwrap_or("Error"),
+        cause.sentence(),
+        account.id.as_str(),
+    );
+    let id = account.id.field();
+    let mut response = with_text(status, text, &asked.method, account);
+    let headers = response.headers_mut();
+    headers.insert(X_REQUEST_ID, id);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(value) = proxy_status(cause, asked) {
+        headers.insert(PROXY_STATUS, value);
+    }
+    if asked.http1 && cause.blame() == Blame::Client && cause != Cause::NoRoute {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// The way to the same resource over HTTPS (RFC 9110 section 15.4.9).
+pub(super) fn redirect_to_https(
+    head: &Head,
+    method: &Method,
+    mut account: Box<Account>,
+) -> Response<ResponseBody> {
+    let status = StatusCode::PERMANENT_REDIRECT;
+    account.responding(status.as_u16(), None);
+    let id = account.id.field();
+    let mut response = with_text(
+        status,
+        "This host uses HTTPS.\n".to_owned(),
+        method,
+        account,
+    );
+    let headers = response.headers_mut();
+    headers.insert(X_REQUEST_ID, id);
+    if let Ok(location) = HeaderValue::try_from(format!("https://{}{}", head.host, head.target)) {
+        headers.insert(LOCATION, location);
+    }
+    response
+}
+
+fn with_text(
+    status: StatusCode,
+    text: String,
+    method: &Method,
+    account: Box<Account>,
+) -> Response<ResponseBody> {
+    let length = HeaderValue::from(text.len());
+    let content = (*method != Method::HEAD).then(|| Bytes::from(text));
+    let mut response = Response::new(ResponseBody::own(content, Some(account)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    headers.insert(CONTENT_LENGTH, length);
+    headers.insert(SERVER, SERVER_NAME);
+    response
+}
+
+fn proxy_status(cause: Cause, asked: &Asked) -> Option<HeaderValue> {
+    let error = cause.proxy_error();
+    let text = match (asked.proxy_status, asked.next_hop) {
+        (ProxyStatus::Off, _) => return None,
+        (ProxyStatus::Full, Some(hop)) => {
+            format!(
+                "bywash; error={error}; next-hop=\"{hop}\"; details=\"{}\"",
+                cause.sentence()
+            )
+        }
+        (ProxyStatus::Full, None) => {
+            format!("bywash; error={error}; details=\"{}\"", cause.sentence())
+        }
+        (ProxyStatus::Cause, _) => format!("bywash; error={error}"),
+    };
+    HeaderValue::try_from(text).ok()
+}

@@ -1,0 +1,352 @@
+//! The attempts of one request: endpoint by endpoint, until there is an answer or no more choice.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::request::Parts;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use rand::RngExt;
+use tokio::time::Sleep;
+
+use crate::failure::{Blame, Cause};
+use crate::report::Attempt;
+use crate::routing::policy::Policy;
+use crate::telemetry::metrics::Metrics;
+use crate::upstream::balance::with_rng;
+use crate::upstream::connect::connect;
+use crate::upstream::connection::Connection;
+use crate::upstream::endpoint::Endpoint;
+use crate::upstream::registry::{Registry, Upstream};
+use crate::upstream::upload::{RequestBody, Upload};
+
+use super::clock::Clock;
+use super::head::Upgrade;
+use super::judge::{Verdict, is_idempotent, judge};
+use super::response_body::Lease;
+use super::retry::{Failed, Next, Progress, backoff, breaks_off, decide};
+
+/// A request that may be repeated takes any idle connection.
+const ANY_IDLE: Duration = Duration::MAX;
+
+/// One that may not takes only one that was just used, or a new one: an idle connection may be about
+/// to be closed by the endpoint, and the request would be lost with it.
+const JUST_USED: Duration = Duration::from_secs(1);
+
+/// What the attempts of one request share.
+pub(super) struct Attempts<'a> {
+    pub(super) upstream: &'a Upstream,
+    pub(super) policy: &'a Policy,
+    pub(super) registry: &'a Registry,
+    pub(super) metrics: &'a Arc<Metrics>,
+    pub(super) worker: usize,
+    /// The request as every endpoint gets it.
+    pub(super) head: Parts,
+    pub(super) upgrade: Option<&'a Upgrade>,
+    pub(super) upload: Option<Arc<Upload>>,
+    pub(super) clock: Clock,
+    pub(super) timer: Pin<Box<Sleep>>,
+    /// What has been tried, for the account.
+    pub(super) made: Vec<Attempt>,
+    pub(super) progress: Progress,
+}
+
+/// A response head, and the connection on which its body follows.
+pub(super) struct Answer {
+    pub(super) response: Response<Incoming>,
+    pub(super) lease: Lease,
+    pub(super) switched: bool,
+}
+
+/// One attempt that failed.
+struct Miss {
+    failed: Failed,
+    status: Option<u16>,
+    detail: Option<Box<str>>,
+    /// A valid answer that is given to the client if nothing better comes.
+    answer: Option<Answer>,
+}
+
+impl From<Cause> for Miss {
+    fn from(cause: Cause) -> Self {
+        let failed = Failed {
+            cause,
+            unsent: false,
+            stale: false,
+        };
+        Self {
+            failed,
+            status: None,
+            detail: None,
+            answer: None,
+        }
+    }
+}
+
+impl Attempts<'_> {
+    /// Tries until there is an answer.
+    ///
+    /// # Errors
+    /// With the cause of the last failure.
+    pub(super) async fn run(&mut self) -> Result<Answer, Cause> {
+        self.progress.idempotent = is_idempotent(&self.head.method);
+        let mut tried: Vec<SocketAddr> = Vec::new();
+        let mut again: Option<Arc<Endpoint>> = None;
+        loop {
+            let reconnecting = again.is_some();
+            let endpoint = match again.take() {
+                Some(endpoint) => endpoint,
+                None => self.upstream.choose(&tried)?,
+            };
+            if !reconnecting {
+                self.wait_before(&endpoint, &tried).await?;
+                tried.push(endpoint.address());
+            }
+            let started = Instant::now();
+            let miss = match self.attempt(&endpoint, reconnecting).await {
+                Ok(answer) => {
+                    self.succeeded(&endpoint, started, &answer);
+                    return Ok(answer);
+                }
+                Err(miss) => miss,
+            };
+            match self.judge_miss(&endpoint, started, &miss) {
+                Next::Reconnect => again = Some(endpoint),
+                Next::Another => drain(miss.answer),
+                Next::Stop => return miss.answer.ok_or(miss.failed.cause),
+            }
+        }
+    }
+
+    /// Another endpoint is tried at once, the same one only after a wait.
+    async fn wait_before(&self, endpoint: &Endpoint, tried: &[SocketAddr]) -> Result<(), Cause> {
+        let repeats = tried
+            .iter()
+            .filter(|address| **address == endpoint.address())
+            .count();
+        if let Ok(repeats @ 1..) = u32::try_from(repeats) {
+            let random = with_rng(|rng| rng.random());
+            let pause = backoff(&self.policy.retry, repeats, random);
+            if self.clock.left().is_some_and(|left| pause >= left) {
+                return Err(Cause::DeadlineExceeded);
+            }
+            tokio::time::sleep(pause).await;
+        }
+        Ok(())
+    }
+
+    async fn attempt(
+        &mut self,
+        endpoint: &Arc<Endpoint>,
+        reconnecting: bool,
+    ) -> Result<Answer, Miss> {
+        let in_flight = endpoint.begin();
+        let mut connection = self.connection(endpoint, reconnecting).await?;
+        let body = match &self.upload {
+            None => RequestBody::empty(),
+            Some(upload) => upload.next_attempt().ok_or(Cause::Internal)?,
+        };
+        let request = Request::from_parts(self.head.clone(), body);
+        let response = self.exchange(&mut connection, request).await?;
+        let retry = &self.policy.retry;
+        let verdict = judge(&response, &self.head.method, self.upgrade, retry);
+        let status = response.status().as_u16();
+        let lease = Lease {
+            connection,
+            endpoint: Arc::clone(endpoint),
+            upload: self.upload.clone(),
+            in_flight,
+            worker: self.worker,
+        };
+        let answer = Answer {
+            response,
+            lease,
+            switched: verdict == Verdict::Switch,
+        };
+        match verdict {
+            Verdict::Accept | Verdict::Switch => Ok(answer),
+            Verdict::Retry => Err(Miss {
+                status: Some(status),
+                answer: Some(answer),
+                ..Cause::RetriedStatus(status).into()
+            }),
+            Verdict::Invalid(cause) => Err(Miss {
+                status: Some(status),
+                ..cause.into()
+            }),
+        }
+    }
+
+    async fn connection(
+        &self,
+        endpoint: &Endpoint,
+        reconnecting: bool,
+    ) -> Result<Connection, Miss> {
+        let repeatable = self.progress.idempotent || self.policy.retry.non_idempotent;
+        let max_idle = if repeatable { ANY_IDLE } else { JUST_USED };
+        if !reconnecting && let Some(idle) = endpoint.take_idle(self.worker, max_idle).await {
+            self.metrics.upstream_connection_reused(self.worker);
+            return Ok(idle);
+        }
+        let limit = self.policy.timeouts.connect;
+        let within = self.clock.left().map_or(limit, |left| limit.min(left));
+        let rules = self.registry.address_rules();
+        let stream = connect(endpoint.address(), within, rules)
+            .await
+            .map_err(|error| Miss {
+                failed: Failed {
+                    cause: error.cause,
+                    unsent: true,
+                    stale: false,
+                },
+                detail: error.detail.map(|detail| detail.to_string().into()),
+                ..error.cause.into()
+            })?;
+        let opened = self.metrics.upstream_connection(self.worker);
+        Ok(Connection::start(stream, opened).await?)
+    }
+
+    /// Sends the request and waits for the head, within the limit of whoever is to move next.
+    async fn exchange(
+        &mut self,
+        connection: &mut Connection,
+        request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, Miss> {
+        let reused = connection.is_reused();
+        let started = Instant::now();
+        let mut exchange = std::pin::pin!(connection.exchange(request));
+        let mut uploaded = std::pin::pin!(finished(self.upload.as_deref()));
+        let mut uploading = self.upload.is_some();
+        let result = loop {
+            let (deadline, cause) = self.clock.limit(self.upload.as_deref(), started);
+            if deadline <= Instant::now() {
+                return Err(self.client_fault().unwrap_or(cause).into());
+            }
+            self.timer.as_mut().reset(deadline.into());
+            tokio::select! {
+                biased;
+                result = &mut exchange => break result,
+                () = &mut uploaded, if uploading => uploading = false,
+                () = &mut self.timer => {}
+            }
+        };
+        result.map_err(|error| match self.client_fault() {
+            Some(fault) => fault.into(),
+            None => Miss {
+                failed: Failed {
+                    cause: error.cause,
+                    unsent: error.unsent,
+                    stale: reused && !error.answered,
+                },
+                detail: Some(error.detail.to_string().into()),
+                ..error.cause.into()
+            },
+        })
+    }
+
+    /// A broken message of the client's breaks the exchange, but it is not the endpoint's fault.
+    fn client_fault(&self) -> Option<Cause> {
+        self.upload.as_ref().and_then(|upload| upload.fault())
+    }
+
+    fn succeeded(&mut self, endpoint: &Endpoint, started: Instant, answer: &Answer) {
+        let now = Instant::now();
+        let took = now.saturating_duration_since(started);
+        let status = answer.response.status();
+        if status.is_server_error() {
+            endpoint.answered_error(took, self.upstream.typical(now), now);
+        } else {
+            endpoint.succeeded(took, now);
+            self.upstream.succeeded(took, now);
+        }
+        self.metrics.attempt(self.worker, None);
+        self.made.push(Attempt {
+            endpoint: Some(endpoint.address()),
+            cause: None,
+            status: Some(status.as_u16()),
+            duration: took,
+            detail: None,
+        });
+    }
+
+    /// Books a failed attempt and decides what follows.
+    fn judge_miss(&mut self, endpoint: &Endpoint, started: Instant, miss: &Miss) -> Next {
+        let Failed { cause, stale, .. } = miss.failed;
+        let now = Instant::now();
+        let took = now.saturating_duration_since(started);
+        let typical = self.upstream.typical(now);
+        if !stale {
+            self.progress.attempts = self.progress.attempts.saturating_add(1);
+            match cause.blame() {
+                Blame::Endpoint | Blame::Connectivity => endpoint.failed(took, typical, now),
+                _ if miss.status.is_some() => endpoint.answered_error(took, typical, now),
+                _ => {}
+            }
+        }
+        self.progress.broken_off += u8::from(!stale && breaks_off(cause));
+        self.progress.elapsed = self.clock.elapsed();
+        self.progress.replayable = self
+            .upload
+            .as_ref()
+            .is_none_or(|upload| upload.is_replayable());
+        let next = decide(&self.policy.retry, miss.failed, self.progress);
+        // The answer that a client gets in the end was not a failed attempt.
+        let given = next == Next::Stop && miss.answer.is_some();
+        let cause = (!given).then_some(cause);
+        self.metrics.attempt(self.worker, cause);
+        if next != Next::Stop {
+            self.metrics.retry(self.worker);
+        }
+        self.made.push(Attempt {
+            endpoint: Some(endpoint.address()),
+            cause,
+            status: miss.status,
+            duration: took,
+            detail: miss.detail.clone(),
+        });
+        next
+    }
+}
+
+async fn finished(upload: Option<&Upload>) {
+    match upload {
+        Some(upload) => upload.finished().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// An answer that is not given to the client: a small rest is read, so that the connection lives.
+fn drain(answer: Option<Answer>) {
+    /// In bytes.
+    const MOST: u64 = 16 * 1024;
+    const WITHIN: Duration = Duration::from_secs(1);
+
+    let Some(Answer {
+        response, lease, ..
+    }) = answer
+    else {
+        return;
+    };
+    let mut body = response.into_body();
+    if http_body::Body::size_hint(&body)
+        .exact()
+        .is_none_or(|length| length > MOST)
+    {
+        return;
+    }
+    tokio::spawn(async move {
+        let read = async {
+            while let Some(frame) = http_body_util::BodyExt::frame(&mut body).await {
+                if frame.is_err() {
+                    return false;
+                }
+            }
+            true
+        };
+        if matches!(tokio::time::timeout(WITHIN, read).await, Ok(true)) {
+            lease.finish();
+        }
+    });
+}

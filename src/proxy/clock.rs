@@ -1,0 +1,78 @@
+//! The clocks of a request: who is to move next, and until when.
+//!
+//! The time for a response runs only while we wait for the upstream: from the moment that the
+//! request body is out, or from the start if there is none. While the body moves, the limit is that
+//! of whoever it waits for: the client's for the next bytes, or the endpoint's for taking them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::failure::{Cause, ClientFault};
+use crate::routing::policy::Policy;
+use crate::upstream::upload::{Turn, Upload};
+
+/// The clock of one request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    started: Instant,
+    /// When the request body was out; the start, if there is none.
+    uploaded: Option<Instant>,
+    request: Duration,
+    per_try: Option<Duration>,
+    send: Duration,
+    client_body: Duration,
+}
+
+impl Clock {
+    /// Starts the clock; `client_body` is how long the client may pause within its body.
+    pub(super) fn start(
+        started: Instant,
+        policy: &Policy,
+        client_body: Duration,
+        upload: &Option<Arc<Upload>>,
+    ) -> Self {
+        Self {
+            started,
+            uploaded: upload.is_none().then_some(started),
+            request: policy.timeouts.request,
+            per_try: policy.retry.per_try,
+            send: policy.timeouts.send,
+            client_body,
+        }
+    }
+
+    /// Since the request began.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// What is left of the request's time; `None` while its body is still coming.
+    pub(super) fn left(&self) -> Option<Duration> {
+        let uploaded = self.uploaded?;
+        Some((uploaded + self.request).saturating_duration_since(Instant::now()))
+    }
+
+    /// Until when an attempt that began at `attempt` may go on as it is, and what failed then.
+    pub(super) fn limit(&mut self, upload: Option<&Upload>, attempt: Instant) -> (Instant, Cause) {
+        match upload.map(Upload::turn) {
+            Some(Turn::Client(since)) => (
+                since + self.client_body,
+                Cause::BadRequest(ClientFault::BodyTimeout),
+            ),
+            Some(Turn::Endpoint(since)) => (since + self.send, Cause::SendTimeout),
+            Some(Turn::Finished(at)) => {
+                self.uploaded.get_or_insert(at);
+                self.response(attempt.max(at))
+            }
+            None => self.response(attempt),
+        }
+    }
+
+    fn response(&self, attempt: Instant) -> (Instant, Cause) {
+        let whole = self.uploaded.unwrap_or(self.started) + self.request;
+        match self.per_try.map(|limit| attempt + limit) {
+            Some(end) if end < whole => (end, Cause::ResponseTimeout),
+            _ => (whole, Cause::DeadlineExceeded),
+        }
+    }
+}

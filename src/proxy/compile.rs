@@ -1,0 +1,87 @@
+//! Joining a snapshot with what lives.
+//!
+//! Runs in the control plane, off the workers: it may allocate, hash and sign. What did not change
+//! is taken over from the time before.
+
+use std::sync::Arc;
+
+use crate::failure::Cause;
+use crate::routing::host::HostPattern;
+use crate::routing::policy::TlsRedirect;
+use crate::routing::snapshot::{Route, Snapshot, Target, VirtualHost};
+use crate::telemetry::metrics::{Metrics, RouteLabels};
+use crate::upstream::registry::Attached;
+
+use super::serving::{LiveRoute, LiveTarget, Serving};
+use super::tls::CertificateTable;
+
+/// What the snapshot serves, with the upstreams that were attached for it. `before` is what was
+/// served until now.
+pub fn compile(
+    snapshot: &Snapshot,
+    attached: &Attached,
+    before: &Serving,
+    metrics: &Arc<Metrics>,
+) -> Serving {
+    let mut serving = Serving::nothing(metrics);
+    serving.certificates = CertificateTable::compile(snapshot, &before.certificates);
+    for (pattern, host) in &snapshot.hosts {
+        // Redirecting to a certificate that no client trusts would take the host down.
+        let presentable = host.certificate.is_some() || snapshot.default_certificate.is_some();
+        let join = Join {
+            attached,
+            metrics,
+            tls: host.tls && presentable,
+        };
+        join.host(&mut serving, pattern, host);
+    }
+    serving
+}
+
+/// Makes the routes of one host live.
+struct Join<'a> {
+    attached: &'a Attached,
+    metrics: &'a Arc<Metrics>,
+    /// Whether the host can be reached over HTTPS.
+    tls: bool,
+}
+
+impl Join<'_> {
+    fn host(&self, serving: &mut Serving, pattern: &HostPattern, host: &VirtualHost) {
+        let live = |route: &Arc<Route>| Arc::new(self.route(route));
+        let rules = host
+            .routes
+            .iter()
+            .map(|(path, route)| (path.clone(), live(route)))
+            .collect();
+        serving
+            .table
+            .insert(pattern, rules, host.default.as_ref().map(live));
+    }
+
+    fn route(&self, route: &Route) -> LiveRoute {
+        let target = match &route.target {
+            Target::Unavailable(cause) => LiveTarget::Unavailable(*cause),
+            Target::Upstream(id) => match self.attached.get(id) {
+                Some(live) => LiveTarget::Upstream(Arc::clone(live)),
+                None => LiveTarget::Unavailable(Cause::UnknownUpstream),
+            },
+        };
+        let upstream = match &target {
+            LiveTarget::Upstream(live) => live.id().to_string(),
+            LiveTarget::Unavailable(_) => String::new(),
+        };
+        let labels = RouteLabels {
+            ingress_namespace: Arc::clone(&route.ingress.namespace),
+            ingress: Arc::clone(&route.ingress.name),
+            upstream: upstream.into(),
+        };
+        LiveRoute {
+            ingress: route.ingress.clone(),
+            target,
+            policy: Arc::clone(&route.policy),
+            redirects: self.tls && route.policy.tls_redirect == TlsRedirect::On,
+            metrics: self.metrics.route(&labels),
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! The life of a request, from its head to its answer.
+//!
+//! Each phase either goes on with less uncertainty or answers: read the head, take the fields that
+//! are ours, find the route, try its endpoints, pass the answer on. Nothing here waits but for the
+//! upstream, and nothing fails without a cause of the taxonomy.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use arc_swap::ArcSwap;
+use http::header::{CONNECTION, HOST, SERVER, UPGRADE, USER_AGENT};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use rand::RngExt;
+use tokio::time::Sleep;
+
+use crate::failure::Cause;
+use crate::routing::policy::{Policy, ProxyStatus};
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::metrics::Metrics;
+use crate::upstream::balance::with_rng;
+use crate::upstream::registry::Registry;
+use crate::upstream::upload::Upload;
+
+use super::account::{Account, Described};
+use super::answer::{self, Asked, SERVER_NAME, X_REQUEST_ID};
+use super::attempts::{Answer, Attempts};
+use super::cdn_loop::LoopGuard;
+use super::client::ClientContext;
+use super::clock::Clock;
+use super::forwarded::{self, Client, Received, TrustedProxies};
+use super::head::{self, Head};
+use super::hop;
+use super::request_id::RequestId;
+use super::response_body::{ResponseBody, Streaming};
+use super::retry::Progress;
+use super::serving::{LiveRoute, LiveTarget, Serving};
+use super::settings::Settings;
+use super::tunnel;
+
+const SEC_WEBSOCKET_KEY: HeaderName = HeaderName::from_static("sec-websocket-key");
+const SEC_WEBSOCKET_ACCEPT: HeaderName = HeaderName::from_static("sec-websocket-accept");
+
+/// What every request of every worker shares.
+pub struct Gateway {
+    pub(super) serving: Arc<ArcSwap<Serving>>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) proxies: TrustedProxies,
+    registry: Arc<Registry>,
+    access_log: AccessLog,
+    client_body_timeout: Duration,
+    loops: LoopGuard,
+}
+
+/// A request that has a route.
+struct Routed {
+    head: Head,
+    parts: Parts,
+    body: Incoming,
+    /// The way to leave HTTP, if the request asks for it.
+    on_upgrade: Option<OnUpgrade>,
+    asked: Asked,
+    route: Arc<LiveRoute>,
+    account: Box<Account>,
+}
+
+impl Gateway {
+    /// A gateway that serves what `serving` holds. `identity` names this installation, the same for
+    /// all its replicas and no other's: by it a request that comes back is recognized.
+    pub fn new(
+        (settings, identity): (&Settings, &str),
+        serving: Arc<ArcSwap<Serving>>,
+        registry: Arc<Registry>,
+        metrics: Arc<Metrics>,
+        access_log: AccessLog,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            serving,
+            metrics,
+            proxies: TrustedProxies::new(&settings.trusted_proxies),
+            registry,
+            access_log,
+            client_body_timeout: settings.client_body_timeout,
+            loops: LoopGuard::new(identity),
+        })
+    }
+
+    /// Answers a request.
+    pub(super) async fn handle(
+        &self,
+        client: &ClientContext,
+        request: Request<Incoming>,
+    ) -> Response<ResponseBody> {
+        let started = Instant::now();
+        let (mut parts, body) = request.into_parts();
+        let checked = head::check(&parts);
+        let id = RequestId::assign(&mut parts.headers, client.peer.trusted);
+        let serving = self.serving.load();
+        let described = self.describe(client, &parts, checked.as_ref().ok());
+        let unrouted = Arc::clone(&serving.unrouted);
+        let mut account = Account::open((started, client.worker), id, unrouted, described);
+        let mut asked = Asked {
+            method: parts.method.clone(),
+            http1: parts.version != Version::HTTP_2,
+            proxy_status: ProxyStatus::default(),
+            next_hop: None,
+        };
+        let head = match checked {
+            Ok(head) => head,
+            Err(fault) => return answer::failure(Cause::BadRequest(fault), &asked, account),
+        };
+        let Some(route) = serving.table.lookup(&head.host, head.path()).cloned() else {
+            return answer::failure(Cause::NoRoute, &asked, account);
+        };
+        drop(serving);
+        account.route = Some(Arc::clone(&route));
+        asked.proxy_status = route.policy.proxy_status;
+        let sender = match self.take_over(&mut parts, &head, client) {
+            Ok(sender) => sender,
+            Err(cause) => return answer::failure(cause, &asked, account),
+        };
+        account.sent_by(sender.address);
+        if route.redirects && !sender.https && !is_acme_challenge(&head) {
+            return answer::redirect_to_https(&head, &asked.method, account);
+        }
+        let on_upgrade = parts.extensions.remove();
+        let routed = Routed {
+            head,
+            parts,
+            body,
+            on_upgrade,
+            asked,
+            route,
+            account,
+        };
+        self.forward(client, routed).await
+    }
+
+    /// Makes the fields of the request those of a gateway; says who sent it.
+    fn take_over(
+        &self,
+        parts: &mut Parts,
+        head: &Head,
+        client: &ClientContext,
+    ) -> Result<Client, Cause> {
+        hop::request(&mut parts.headers).map_err(Cause::BadRequest)?;
+        self.loops.pass(&mut parts.headers)?;
+        let received = Received {
+            peer: &client.peer,
+            tls: client.tls.is_some(),
+            authority: &head.authority,
+            port: head.port,
+        };
+        let sender = forwarded::rewrite(&mut parts.headers, received, &self.proxies);
+        parts.headers.insert(HOST, head.authority.clone());
+        if let Some(upgrade) = &head.upgrade {
+            hop::offer_upgrade(&mut parts.headers, upgrade);
+            if upgrade.extended_connect {
+                parts.method = Method::GET;
+                parts.headers.insert(SEC_WEBSOCKET_KEY, websocket_key());
+            }
+        }
+        parts.uri = Uri::from(head.target.clone());
+        parts.version = Version::HTTP_11;
+        Ok(sender)
+    }
+
+    async fn forward(&self, client: &ClientContext, request: Routed) -> Response<ResponseBody> {
+        let Routed {
+            head,
+            parts,
+            body,
+            on_upgrade,
+            mut asked,
+            route,
+            mut account,
+        } = request;
+        let policy = &*route.policy;
+        let upstream = match &route.target {
+            LiveTarget::Upstream(upstream) => upstream,
+            LiveTarget::Unavailable(cause) => return answer::failure(*cause, &asked, account),
+        };
+        let upload = (!body.is_end_stream() && head.upgrade.is_none())
+            .then(|| Upload::new(body, policy.retry.buffer_bytes, hop::trailers));
+        let clock = Clock::start(account.started, policy, self.client_body_timeout, &upload);
+        let mut attempts = Attempts {
+            upstream,
+            policy,
+            registry: &self.registry,
+            metrics: &self.metrics,
+            worker: client.worker,
+            head: parts,
+            upgrade: head.upgrade.as_ref(),
+            upload,
+            clock,
+            timer: Box::pin(tokio::time::sleep(policy.timeouts.request)),
+            made: Vec::with_capacity(1),
+            progress: Progress::default(),
+        };
+        let result = attempts.run().await;
+        let Attempts {
+            timer,
+            made,
+            upload,
+            ..
+        } = attempts;
+        account.attempts = made;
+        match result {
+            Ok(answer) if answer.switched => switch(answer, (&head, on_upgrade), policy, account),
+            Ok(answer) => respond(answer, timer, policy, account),
+            Err(cause) => {
+                account.bytes_received = upload.map_or(0, |upload| upload.taken());
+                asked.next_hop = account.attempts.last().and_then(|attempt| attempt.endpoint);
+                answer::failure(cause, &asked, account)
+            }
+        }
+    }
+
+    fn describe(
+        &self,
+        client: &ClientContext,
+        parts: &Parts,
+        head: Option<&Head>,
+    ) -> Option<Box<Described>> {
+        self.access_log.is_on().then(|| {
+            Box::new(Described {
+                log: self.access_log.clone(),
+                time: SystemTime::now(),
+                client: client.peer.address.ip(),
+                method: parts.method.clone(),
+                host: head.map(|head| head.host.clone()).unwrap_or_default(),
+                path: head.map_or_else(|| parts.uri.path().into(), |head| head.path().into()),
+                query: parts.uri.query().map(Into::into),
+                version: parts.version,
+                tls: client.tls.as_ref().map(|session| session.version),
+                user_agent: parts.headers.get(USER_AGENT).cloned(),
+            })
+        })
+    }
+}
+
+/// The endpoint's answer, on its way to the client.
+fn respond(
+    answer: Answer,
+    timer: Pin<Box<Sleep>>,
+    policy: &Policy,
+    mut account: Box<Account>,
+) -> Response<ResponseBody> {
+    let (mut parts, incoming) = answer.response.into_parts();
+    own_fields(&mut parts, &account);
+    account.responding(parts.status.as_u16(), None);
+    let body = ResponseBody::Upstream(Box::new(Streaming {
+        incoming,
+        lease: Some(answer.lease),
+        account,
+        timer,
+        read_timeout: policy.timeouts.read,
+        waiting: false,
+    }));
+    Response::from_parts(parts, body)
+}
+
+/// The endpoint agreed to leave HTTP: the client is told, and bytes flow from then on.
+fn switch(
+    mut answer: Answer,
+    (head, on_upgrade): (&Head, Option<OnUpgrade>),
+    policy: &Policy,
+    mut account: Box<Account>,
+) -> Response<ResponseBody> {
+    let upstream = hyper::upgrade::on(&mut answer.response);
+    let (mut parts, _) = answer.response.into_parts();
+    let agreed = parts.headers.remove(UPGRADE);
+    own_fields(&mut parts, &account);
+    if head
+        .upgrade
+        .as_ref()
+        .is_some_and(|upgrade| upgrade.extended_connect)
+    {
+        parts.status = StatusCode::OK;
+        parts.headers.remove(SEC_WEBSOCKET_ACCEPT);
+    } else if let Some(agreed) = agreed {
+        parts
+            .headers
+            .insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        parts.headers.insert(UPGRADE, agreed);
+    }
+    account.responding(parts.status.as_u16(), None);
+    if let Some(client) = on_upgrade {
+        let idle = policy.timeouts.tunnel;
+        tokio::spawn(tunnel::run((client, upstream), idle, answer.lease, account));
+    }
+    Response::from_parts(parts, ResponseBody::own(None, None))
+}
+
+/// Makes the fields of a response those of a gateway.
+fn own_fields(parts: &mut http::response::Parts, account: &Account) {
+    parts.version = Version::HTTP_11;
+    hop::response(parts.status, &mut parts.headers);
+    parts.headers.insert(X_REQUEST_ID, account.id.field());
+    parts.headers.entry(SERVER).or_insert(SERVER_NAME);
+}
+
+/// RFC 8555 section 8.3: validation starts with plain HTTP.
+fn is_acme_challenge(head: &Head) -> bool {
+    head.path().starts_with("/.well-known/acme-challenge/")
+}
+
+/// 16 random bytes in base64 (RFC 6455 section 4.1), for a client that spoke HTTP/2 and sent none.
+fn websocket_key() -> HeaderValue {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut key = *b"AAAAAAAAAAAAAAAAAAAAAA==";
+    with_rng(|rng| {
+        for digit in &mut key[..21] {
+            *digit = DIGITS[usize::from(rng.random::<u8>() % 64)];
+        }
+    });
+    HeaderValue::from_bytes(&key).unwrap_or(HeaderValue::from_static("AAAAAAAAAAAAAAAAAAAAAA=="))
+}

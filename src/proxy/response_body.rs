@@ -1,0 +1,201 @@
+//! The response body on its way to the client.
+//!
+//! It holds what the response still needs (the connection it comes from, the request's account) and
+//! settles both at the end: a body that was read to its end gives its connection back; one that
+//! breaks off ends the client's message visibly, never as if it were whole, and is the endpoint's
+//! failure; one that is dropped before its end means that the client left.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Sleep;
+
+use crate::failure::Cause;
+use crate::upstream::classify::body_failure;
+use crate::upstream::connection::Connection;
+use crate::upstream::endpoint::{Endpoint, InFlight};
+use crate::upstream::upload::{Turn, Upload};
+
+use super::account::Account;
+use super::hop;
+
+/// The body of a response to a client.
+pub(super) enum ResponseBody {
+    /// Made here.
+    Own {
+        content: Option<Bytes>,
+        account: Option<Box<Account>>,
+    },
+    /// From an endpoint.
+    Upstream(Box<Streaming>),
+}
+
+/// A body that is being read from an endpoint.
+pub(super) struct Streaming {
+    pub(super) incoming: Incoming,
+    pub(super) lease: Option<Lease>,
+    pub(super) account: Box<Account>,
+    /// Reused from the wait for the response head.
+    pub(super) timer: Pin<Box<Sleep>>,
+    pub(super) read_timeout: Duration,
+    /// When the endpoint began to be waited for, while it is.
+    pub(super) waiting: bool,
+}
+
+/// A connection in use, with what it is used for.
+pub(super) struct Lease {
+    pub(super) connection: Connection,
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) upload: Option<Arc<Upload>>,
+    pub(super) in_flight: InFlight,
+    pub(super) worker: usize,
+}
+
+impl Lease {
+    /// The response was read to its end: gives the connection back if the request is out, too.
+    pub(super) fn finish(self) {
+        let sent = self
+            .upload
+            .is_none_or(|upload| matches!(upload.turn(), Turn::Finished(_)));
+        drop(self.in_flight);
+        if sent {
+            self.endpoint.give_idle(self.worker, self.connection);
+        }
+    }
+}
+
+impl ResponseBody {
+    /// Content made here; `None` where the response must have none.
+    pub(super) fn own(content: Option<Bytes>, account: Option<Box<Account>>) -> Self {
+        Self::Own { content, account }
+    }
+}
+
+impl Streaming {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let Poll::Ready(next) = Pin::new(&mut self.incoming).poll_frame(cx) else {
+            return self.poll_timeout(cx);
+        };
+        self.waiting = false;
+        Poll::Ready(match next {
+            Some(Ok(frame)) => Some(Ok(self.pass(frame))),
+            Some(Err(error)) => Some(Err(self.fail(body_failure(&error)))),
+            None => {
+                self.settle();
+                None
+            }
+        })
+    }
+
+    fn poll_timeout(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if !self.waiting {
+            self.waiting = true;
+            let deadline = tokio::time::Instant::now() + self.read_timeout;
+            self.timer.as_mut().reset(deadline);
+        }
+        ready!(self.timer.as_mut().poll(cx));
+        Poll::Ready(Some(Err(self.fail(Cause::BodyTimeout))))
+    }
+
+    fn pass(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        let frame = match frame.into_trailers() {
+            Ok(mut trailers) => {
+                hop::trailers(&mut trailers);
+                Frame::trailers(trailers)
+            }
+            Err(frame) => frame,
+        };
+        if let Some(data) = frame.data_ref() {
+            self.account.bytes_sent += data.len() as u64;
+        }
+        if self.incoming.is_end_stream() {
+            self.settle();
+        }
+        frame
+    }
+
+    fn settle(&mut self) {
+        self.account.complete();
+        if let Some(lease) = self.lease.take() {
+            if let Some(upload) = &lease.upload {
+                self.account.bytes_received = upload.taken();
+            }
+            lease.finish();
+        }
+    }
+
+    fn fail(&mut self, cause: Cause) -> io::Error {
+        self.account.broken(cause);
+        if let Some(lease) = self.lease.take()
+            && let Some(route) = &self.account.route
+            && let super::serving::LiveTarget::Upstream(upstream) = &route.target
+        {
+            let now = Instant::now();
+            lease
+                .endpoint
+                .failed(Duration::ZERO, upstream.typical(now), now);
+        }
+        io::Error::new(io::ErrorKind::UnexpectedEof, cause)
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        match &mut *self {
+            Self::Own { content, account } => {
+                let content = content.take();
+                if let Some(account) = account {
+                    account.bytes_sent = content.as_ref().map_or(0, |c| c.len() as u64);
+                    account.complete();
+                }
+                Poll::Ready(content.map(|content| Ok(Frame::data(content))))
+            }
+            Self::Upstream(streaming) => streaming.poll(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Own { content, .. } => content.is_none(),
+            Self::Upstream(streaming) => streaming.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Own { content, .. } => {
+                SizeHint::with_exact(content.as_ref().map_or(0, |c| c.len() as u64))
+            }
+            Self::Upstream(streaming) => streaming.incoming.size_hint(),
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    /// A body without content is never polled.
+    fn drop(&mut self) {
+        match self {
+            Self::Own {
+                content: None,
+                account: Some(account),
+            } => account.complete(),
+            Self::Upstream(streaming) if streaming.incoming.is_end_stream() => streaming.settle(),
+            _ => {}
+        }
+    }
+}

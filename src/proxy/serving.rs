@@ -1,0 +1,60 @@
+//! What is served right now: the snapshot joined with what lives.
+//!
+//! Everything that a request needs is reachable from its route without a look-up by key: the live
+//! upstream, the resolved policy, the handles of the metrics. The whole is replaced at once, by one
+//! pointer, whenever the snapshot changes; a long request keeps its own route, not the whole.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::failure::Cause;
+use crate::routing::policy::Policy;
+use crate::routing::snapshot::IngressName;
+use crate::routing::table::Table;
+use crate::telemetry::metrics::{Metrics, RouteMetrics};
+use crate::upstream::registry::Upstream;
+
+use super::tls::CertificateTable;
+
+/// What the data plane serves.
+pub struct Serving {
+    pub(super) table: Table<Arc<LiveRoute>>,
+    pub(super) certificates: CertificateTable,
+    /// For requests that no route takes.
+    pub(super) unrouted: Arc<RouteMetrics>,
+}
+
+/// A route with what lives behind it.
+#[derive(Debug)]
+pub(super) struct LiveRoute {
+    pub(super) ingress: IngressName,
+    pub(super) target: LiveTarget,
+    pub(super) policy: Arc<Policy>,
+    /// Whether plain HTTP is sent to HTTPS.
+    pub(super) redirects: bool,
+    pub(super) metrics: Arc<RouteMetrics>,
+}
+
+/// Where a route leads.
+#[derive(Debug)]
+pub(super) enum LiveTarget {
+    Upstream(Arc<Upstream>),
+    Unavailable(Cause),
+}
+
+impl Serving {
+    /// Nothing: every request is answered 404, and no certificate is there.
+    pub fn nothing(metrics: &Metrics) -> Self {
+        Self {
+            table: Table::default(),
+            certificates: CertificateTable::default(),
+            unrouted: metrics.unrouted(),
+        }
+    }
+}
+
+impl fmt::Debug for Serving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Serving")
+    }
+}

@@ -1,0 +1,24 @@
+//! The live side of endpoints: connections, statistics, and the choice between them.
+//!
+//! The snapshot says which addresses an upstream has; this module holds what has been learned about
+//! each of them and the connections that are open. State lives longer than a snapshot: it is keyed
+//! by upstream and address, so that a changed Ingress neither forgets a slow endpoint nor closes a
+//! warm connection ([`registry`]).
+//!
+//! Connections are pooled per worker and endpoint on `hyper::client::conn` ([`pool`]), not through a
+//! ready-made client: whether a request may be sent again depends on whether its bytes left, and
+//! only who owns the socket can tell ([`counting`], [`classify`]). The names of the failures are
+//! those of [`failure`](crate::failure); they are given here, once.
+
+pub mod balance;
+pub mod classify;
+pub mod connect;
+pub mod connection;
+pub mod counting;
+pub mod endpoint;
+pub mod latency;
+pub mod names;
+pub mod phantom;
+pub mod pool;
+pub mod registry;
+pub mod upload;

@@ -1,0 +1,111 @@
+//! From what the operating system and hyper report to the cause.
+//!
+//! Error types and what moved on the connection decide; never an error's text, which is for logs.
+
+use std::error::Error;
+use std::io;
+
+use crate::failure::Cause;
+
+use super::counting::Moved;
+
+/// Why a connection could not be opened.
+pub fn connect_failure(error: &io::Error) -> Cause {
+    use io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::ConnectionRefused | Kind::ConnectionReset => Cause::ConnectionRefused,
+        Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NetworkDown => {
+            Cause::AddressUnroutable
+        }
+        Kind::TimedOut => Cause::ConnectTimeout,
+        Kind::AddrNotAvailable | Kind::OutOfMemory | Kind::QuotaExceeded => Cause::LocalResources,
+        _ => match error.raw_os_error() {
+            // EMFILE, ENFILE, ENOBUFS, EAGAIN (no free port): Linux, all architectures but MIPS.
+            Some(11 | 23 | 24 | 105) => Cause::LocalResources,
+            // EACCES, EPERM: a firewall on our own side.
+            _ => Cause::AddressUnroutable,
+        },
+    }
+}
+
+/// Why a request has no response head.
+pub fn exchange_failure(error: &hyper::Error, moved: Moved) -> Cause {
+    if moved.written == 0 {
+        return Cause::ClosedBeforeSend;
+    }
+    if error.is_parse_too_large() {
+        return Cause::HeadTooLarge;
+    }
+    if error.is_parse_status() {
+        return Cause::BadStatusLine;
+    }
+    if error.is_parse() {
+        return if moved.first.starts_with(b"HTTP/1.") {
+            Cause::BadHeader
+        } else {
+            Cause::NotHttp
+        };
+    }
+    match io_source(error).map(io::Error::kind) {
+        Some(io::ErrorKind::TimedOut) => Cause::PeerVanished,
+        Some(
+            io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown,
+        ) => Cause::PeerVanished,
+        Some(io::ErrorKind::UnexpectedEof) | None if moved.read == 0 => Cause::ConnectionClosed,
+        Some(io::ErrorKind::UnexpectedEof) | None => Cause::HeadIncomplete,
+        Some(_) => Cause::ConnectionReset,
+    }
+}
+
+/// Why a response body broke off.
+pub fn body_failure(error: &hyper::Error) -> Cause {
+    match io_source(error).map(io::Error::kind) {
+        Some(io::ErrorKind::UnexpectedEof) | None => Cause::BodyIncomplete,
+        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Cause::BodyBadChunk,
+        Some(_) => Cause::BodyReset,
+    }
+}
+
+fn io_source(error: &hyper::Error) -> Option<&io::Error> {
+    let mut source = error.source();
+    while let Some(inner) = source {
+        if let Some(io) = inner.downcast_ref::<io::Error>() {
+            return Some(io);
+        }
+        source = inner.source();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_local_lack_is_not_held_against_the_endpoint() {
+        for errno in [11, 23, 24, 99, 105] {
+            let cause = connect_failure(&io::Error::from_raw_os_error(errno));
+            assert_eq!(cause, Cause::LocalResources, "errno {errno}");
+        }
+    }
+
+    #[test]
+    fn each_connect_error_has_its_cause() {
+        for (errno, cause) in [
+            (111, Cause::ConnectionRefused),
+            (113, Cause::AddressUnroutable),
+            (101, Cause::AddressUnroutable),
+            (110, Cause::ConnectTimeout),
+            (1, Cause::AddressUnroutable),
+            (13, Cause::AddressUnroutable),
+        ] {
+            assert_eq!(
+                connect_failure(&io::Error::from_raw_os_error(errno)),
+                cause,
+                "errno {errno}"
+            );
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! One connection to an endpoint: a request at a time.
+
+use std::mem::MaybeUninit;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, Request, Response, header};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use socket2::SockRef;
+use tokio::net::TcpStream;
+
+use crate::failure::Cause;
+use crate::telemetry::metrics::ConnectionGuard;
+
+use super::classify::exchange_failure;
+use super::counting::{CountingIo, Traffic};
+use super::upload::RequestBody;
+
+/// An idle connection is probed before reuse when it was idle for longer than this; within it, the
+/// connection's own task has seen what there was to see.
+const PROBE_AFTER: Duration = Duration::from_millis(50);
+
+/// The largest response head that is read, in bytes.
+pub const MAX_HEAD: usize = 64 * 1024;
+
+/// An open HTTP/1.1 connection.
+#[derive(Debug)]
+pub struct Connection {
+    sender: http1::SendRequest<RequestBody>,
+    traffic: Arc<Traffic>,
+    /// A second descriptor of the socket: hyper owns the first.
+    socket: socket2::Socket,
+    reused: bool,
+    /// How long the endpoint lets the connection idle, if it said.
+    idle_hint: Option<Duration>,
+}
+
+/// A request without a response head.
+#[derive(Debug)]
+pub struct ExchangeError {
+    /// The cause.
+    pub cause: Cause,
+    /// Whether no byte of the request was written.
+    pub unsent: bool,
+    /// Whether bytes of an answer came in.
+    pub answered: bool,
+    /// For logs.
+    pub detail: hyper::Error,
+}
+
+impl Connection {
+    /// Starts HTTP/1.1 on an open stream; its task runs on the current runtime, and holds `counted`
+    /// for as long as the connection lives.
+    ///
+    /// # Errors
+    /// When the socket cannot be duplicated for lack of descriptors, or the handshake fails.
+    pub async fn start(stream: TcpStream, counted: ConnectionGuard) -> Result<Self, Cause> {
+        let socket = SockRef::from(&stream)
+            .try_clone()
+            .map_err(|_| Cause::LocalResources)?;
+        let traffic = Arc::new(Traffic::default());
+        let io = TokioIo::new(CountingIo::new(stream, Arc::clone(&traffic)));
+        let (sender, connection) = http1::Builder::new()
+            .max_headers(128)
+            .max_buf_size(MAX_HEAD)
+            .handshake(io)
+            .await
+            .map_err(|_| Cause::ClosedBeforeSend)?;
+        // How the connection ends is seen by the request that it serves, if any.
+        tokio::spawn(async move {
+            let _counted = counted;
+            connection.with_upgrades().await
+        });
+        Ok(Self {
+            sender,
+            traffic,
+            socket,
+            reused: false,
+            idle_hint: None,
+        })
+    }
+
+    /// Whether a request was served on it before.
+    pub fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    /// How long it may idle: what the endpoint announced, less a second, and at most the limit.
+    pub fn idle_limit(&self, limit: Duration) -> Duration {
+        self.idle_hint.map_or(limit, |hint| {
+            hint.saturating_sub(Duration::from_secs(1)).min(limit)
+        })
+    }
+
+    /// Sends a request and waits for the response head.
+    ///
+    /// # Errors
+    /// With the cause, and with what is known of how far the request went.
+    pub async fn exchange(
+        &mut self,
+        request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, ExchangeError> {
+        let mark = self.traffic.mark();
+        match self.sender.try_send_request(request).await {
+            Ok(response) => {
+                self.idle_hint = keep_alive_timeout(response.headers()).or(self.idle_hint);
+                self.reused = true;
+                Ok(response)
+            }
+            Err(mut error) => {
+                let moved = self.traffic.since(mark);
+                let unsent = error.take_message().is_some() || moved.written == 0;
+                let detail = error.into_error();
+                let cause = if unsent {
+                    Cause::ClosedBeforeSend
+                } else {
+                    exchange_failure(&detail, moved)
+                };
+                Err(ExchangeError {
+                    cause,
+                    unsent,
+                    answered: moved.read > 0,
+                    detail,
+                })
+            }
+        }
+    }
+
+    /// Whether the connection ended, as far as its task has seen.
+    pub fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// Waits until the last exchange is over on both sides, then says whether the connection can
+    /// take another request. `idle_since` tells whether the socket itself must be looked at.
+    pub async fn is_usable(&mut self, idle_since: Instant, now: Instant) -> bool {
+        if self.sender.is_closed() {
+            return false;
+        }
+        if now.saturating_duration_since(idle_since) > PROBE_AFTER && !self.is_quiet() {
+            return false;
+        }
+        self.sender.is_ready() || self.sender.ready().await.is_ok()
+    }
+
+    /// An idle connection has nothing to read; an end or stray bytes make it useless.
+    fn is_quiet(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        matches!(self.socket.peek(&mut byte), Err(e) if e.kind() == std::io::ErrorKind::WouldBlock)
+    }
+}
+
+/// `Keep-Alive: timeout=5`, as many servers send it.
+fn keep_alive_timeout(headers: &HeaderMap) -> Option<Duration> {
+    static KEEP_ALIVE: header::HeaderName = header::HeaderName::from_static("keep-alive");
+    let value = headers.get(&KEEP_ALIVE)?.to_str().ok()?;
+    let seconds = value
+        .split(',')
+        .find_map(|p| p.trim().strip_prefix("timeout="))?;
+    seconds.trim().parse().ok().map(Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_endpoints_own_keep_alive_time_is_read() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(keep_alive_timeout(&headers), None);
+        headers.insert("keep-alive", "timeout=5, max=100".parse().unwrap());
+        assert_eq!(keep_alive_timeout(&headers), Some(Duration::from_secs(5)));
+        headers.insert("keep-alive", "max=100".parse().unwrap());
+        assert_eq!(keep_alive_timeout(&headers), None);
+    }
+}

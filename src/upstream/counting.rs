@@ -1,0 +1,144 @@
+//! How many bytes went out and came in on a connection.
+//!
+//! hyper reports the end of a connection with the same error whether it came before the request was
+//! written, after it, or inside the response head. The difference decides whether a POST may be sent
+//! again, so it is counted at the socket.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// The counters of one connection: written by its task, read by whoever uses it.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    written: AtomicU64,
+    read: AtomicU64,
+    /// The first bytes of the answer that is being read, in network order; 0 if none arrived.
+    first: AtomicU64,
+}
+
+/// What moved on a connection since a [`Mark`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// Bytes written.
+    pub written: u64,
+    /// Bytes read.
+    pub read: u64,
+    /// Up to eight bytes of what came in first, the rest zero.
+    pub first: [u8; 8],
+}
+
+/// The counters at the moment a request was handed over.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    written: u64,
+    read: u64,
+}
+
+impl Traffic {
+    /// Starts to count for a new request.
+    pub fn mark(&self) -> Mark {
+        self.first.store(0, Relaxed);
+        Mark {
+            written: self.written.load(Relaxed),
+            read: self.read.load(Relaxed),
+        }
+    }
+
+    /// What moved since the mark.
+    pub fn since(&self, mark: Mark) -> Moved {
+        Moved {
+            written: self.written.load(Relaxed) - mark.written,
+            read: self.read.load(Relaxed) - mark.read,
+            first: self.first.load(Relaxed).to_be_bytes(),
+        }
+    }
+
+    fn received(&self, bytes: &[u8]) {
+        self.read.fetch_add(bytes.len() as u64, Relaxed);
+        if self.first.load(Relaxed) == 0 {
+            let mut first = [0; 8];
+            let len = bytes.len().min(8);
+            first[..len].copy_from_slice(&bytes[..len]);
+            self.first.store(u64::from_be_bytes(first), Relaxed);
+        }
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// A stream that counts.
+    #[derive(Debug)]
+    pub struct CountingIo<T> {
+        #[pin]
+        inner: T,
+        traffic: Arc<Traffic>,
+    }
+}
+
+impl<T> CountingIo<T> {
+    /// Counts what moves on the stream.
+    pub fn new(inner: T, traffic: Arc<Traffic>) -> Self {
+        Self { inner, traffic }
+    }
+}
+
+impl<T: AsyncRead> AsyncRead for CountingIo<T> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.project();
+        let before = buf.filled().len();
+        let polled = this.inner.poll_read(cx, buf);
+        let bytes = &buf.filled()[before..];
+        if !bytes.is_empty() {
+            this.traffic.received(bytes);
+        }
+        polled
+    }
+}
+
+impl<T: AsyncWrite> AsyncWrite for CountingIo<T> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.project();
+        let polled = this.inner.poll_write(cx, buf);
+        if let Poll::Ready(Ok(n)) = polled {
+            this.traffic.written.fetch_add(n as u64, Relaxed);
+        }
+        polled
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.project();
+        let polled = this.inner.poll_write_vectored(cx, bufs);
+        if let Poll::Ready(Ok(n)) = polled {
+            this.traffic.written.fetch_add(n as u64, Relaxed);
+        }
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.project().inner.poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.project().inner.poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,122 @@
+//! One address of an upstream: what is known of it, and its connections.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use super::connection::Connection;
+use super::latency::Latency;
+use super::phantom::PhantomLoad;
+use super::pool::Pool;
+
+/// An endpoint; shared by all workers, outlives snapshots.
+#[derive(Debug)]
+pub struct Endpoint {
+    address: SocketAddr,
+    latency: Latency,
+    phantom: PhantomLoad,
+    in_flight: AtomicU32,
+    /// By worker.
+    pools: Box<[Pool]>,
+    /// No longer part of its upstream: takes no connection back.
+    retired: AtomicBool,
+}
+
+/// A request that the endpoint is working on; counts until dropped.
+#[derive(Debug)]
+pub struct InFlight(Arc<Endpoint>);
+
+impl Endpoint {
+    /// An endpoint without connections.
+    pub fn new(address: SocketAddr, workers: usize, epoch: Instant) -> Self {
+        Self {
+            address,
+            latency: Latency::new(epoch),
+            phantom: PhantomLoad::new(epoch),
+            in_flight: AtomicU32::new(0),
+            pools: (0..workers.max(1)).map(|_| Pool::default()).collect(),
+            retired: AtomicBool::new(false),
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The requests it works on, over all workers.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Relaxed)
+    }
+
+    /// What a further request would wait for here: the load, times the time to a response head.
+    /// `typical` is that time over the whole upstream, in microseconds.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "far fewer requests than an f32 holds exactly"
+    )]
+    pub fn cost(&self, typical: f32, now: Instant) -> f32 {
+        let latency = self.latency.micros(now).unwrap_or(typical);
+        (self.in_flight() as f32 + self.phantom.load(typical, now) + 1.0) * latency
+    }
+
+    /// Takes an answer that is not an error of the server.
+    pub fn succeeded(&self, took: Duration, now: Instant) {
+        self.latency.success(took, now);
+    }
+
+    /// Takes a server error of the application: the endpoint must not look fast for it.
+    pub fn answered_error(&self, took: Duration, typical: f32, now: Instant) {
+        self.latency.unimproved(took, typical, now);
+        self.phantom.add(typical, now);
+    }
+
+    /// Takes a failure that is the endpoint's own.
+    pub fn failed(&self, took: Duration, typical: f32, now: Instant) {
+        self.latency.failure(took, now);
+        self.phantom.add(typical, now);
+    }
+
+    /// Counts a request until the guard is dropped.
+    pub fn begin(self: &Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Relaxed);
+        InFlight(Arc::clone(self))
+    }
+
+    /// Takes an idle connection of this worker that was idle for at most `max_idle`.
+    pub async fn take_idle(&self, worker: usize, max_idle: Duration) -> Option<Connection> {
+        self.pools.get(worker)?.take(max_idle).await
+    }
+
+    /// Gives a connection back after a complete exchange.
+    pub fn give_idle(&self, worker: usize, connection: Connection) {
+        if let Some(pool) = self.pools.get(worker)
+            && !self.retired.load(Relaxed)
+        {
+            pool.give(connection);
+        }
+    }
+
+    /// Closes the connections that idled too long.
+    pub fn sweep(&self, now: Instant) {
+        self.pools.iter().for_each(|pool| pool.sweep(now));
+    }
+
+    /// The idle connections, over all workers.
+    pub fn idle(&self) -> usize {
+        self.pools.iter().map(Pool::len).sum()
+    }
+
+    /// Takes it out of service: what is in flight finishes, idle connections close.
+    pub fn retire(&self) {
+        self.retired.store(true, Relaxed);
+        self.pools.iter().for_each(Pool::clear);
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Relaxed);
+    }
+}

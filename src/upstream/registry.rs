@@ -1,0 +1,313 @@
+//! What lives longer than a snapshot: upstreams and endpoints by identity.
+//!
+//! [`Registry::attach`] runs in the control plane for each new snapshot. It hands out the live
+//! upstream of each of the snapshot's, with the endpoint objects that were there before, so that
+//! connections, averages and requests in flight carry over. What no snapshot names any more is
+//! retired: requests in flight finish on it, idle connections close.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use hickory_resolver::TokioResolver;
+
+use crate::failure::Cause;
+use crate::routing::policy::AddressRules;
+use crate::routing::snapshot::{
+    EndpointSource, EndpointSpec, EndpointState, Snapshot, Upstream as Spec, UpstreamId,
+};
+
+use super::balance::{EndpointSet, with_rng};
+use super::endpoint::Endpoint;
+use super::latency::Latency;
+use super::names::keep_resolved;
+
+/// What an upstream without any history is assumed to take, in microseconds.
+const UNKNOWN: f32 = 30_000.0;
+
+/// What all upstreams share.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The number of workers: each has pools of its own.
+    pub workers: usize,
+    /// Which addresses may be connected to.
+    pub address_rules: AddressRules,
+}
+
+/// The live upstreams.
+#[derive(Debug)]
+pub struct Registry {
+    settings: Settings,
+    epoch: Instant,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    upstreams: BTreeMap<UpstreamId, (Spec, Arc<Upstream>)>,
+    endpoints: HashMap<(UpstreamId, SocketAddr), Arc<Endpoint>>,
+    resolver: Option<Arc<TokioResolver>>,
+}
+
+/// The live upstreams of one snapshot.
+pub type Attached = BTreeMap<UpstreamId, Arc<Upstream>>;
+
+/// A live upstream.
+#[derive(Debug)]
+pub struct Upstream {
+    id: UpstreamId,
+    /// Of requests that succeeded, whatever the endpoint.
+    typical: Arc<Latency>,
+    endpoints: Endpoints,
+}
+
+#[derive(Debug)]
+enum Endpoints {
+    Known(EndpointSet),
+    Named(Arc<NamedUpstream>),
+}
+
+/// An upstream whose addresses come from a name.
+#[derive(Debug)]
+pub struct NamedUpstream {
+    id: UpstreamId,
+    name: Arc<str>,
+    port: u16,
+    resolved: ArcSwap<Result<EndpointSet, Cause>>,
+}
+
+impl Upstream {
+    /// Its identity.
+    pub fn id(&self) -> &UpstreamId {
+        &self.id
+    }
+
+    /// The time to a response head over all its endpoints, in microseconds.
+    pub fn typical(&self, now: Instant) -> f32 {
+        self.typical.micros(now).unwrap_or(UNKNOWN)
+    }
+
+    /// Takes an answer of one of its endpoints that is not an error of the server.
+    pub fn succeeded(&self, took: Duration, now: Instant) {
+        self.typical.success(took, now);
+    }
+
+    /// Chooses an endpoint, one that was not tried while there is one.
+    ///
+    /// # Errors
+    /// With the cause, when there is none to choose from.
+    pub fn choose(&self, tried: &[SocketAddr]) -> Result<Arc<Endpoint>, Cause> {
+        let choose = |set: &EndpointSet| {
+            let typical = self.typical(Instant::now());
+            with_rng(|rng| set.choose(tried, typical, rng).cloned()).ok_or(Cause::NoEndpoints)
+        };
+        match &self.endpoints {
+            Endpoints::Known(set) => choose(set),
+            Endpoints::Named(named) => match &**named.resolved.load() {
+                Ok(set) => choose(set),
+                Err(cause) => Err(*cause),
+            },
+        }
+    }
+
+    /// How many endpoints a request may use now.
+    pub fn usable(&self) -> usize {
+        match &self.endpoints {
+            Endpoints::Known(set) => set.usable().len(),
+            Endpoints::Named(named) => named
+                .resolved
+                .load()
+                .as_ref()
+                .as_ref()
+                .map_or(0, |set| set.usable().len()),
+        }
+    }
+}
+
+impl NamedUpstream {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Keeps the last addresses, if there ever were any.
+    pub(super) fn not_resolved(&self, cause: Cause) {
+        if self.resolved.load().is_err() {
+            self.resolved.store(Arc::new(Err(cause)));
+        }
+    }
+}
+
+impl Registry {
+    /// An empty registry.
+    pub fn new(settings: Settings) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            epoch: Instant::now(),
+            state: Mutex::default(),
+        })
+    }
+
+    /// Which addresses may be connected to.
+    pub fn address_rules(&self) -> &AddressRules {
+        &self.settings.address_rules
+    }
+
+    /// The live upstreams of a snapshot. Must run inside a tokio runtime, which resolves names.
+    pub fn attach(self: &Arc<Self>, snapshot: &Snapshot) -> Attached {
+        let mut state = self.lock();
+        let mut upstreams = BTreeMap::new();
+        for (id, spec) in &snapshot.upstreams {
+            let live = match state.upstreams.remove(id) {
+                Some((before, live)) if before == *spec => live,
+                Some((_, before)) => self.build(&mut state, id, spec, Arc::clone(&before.typical)),
+                None => self.build(&mut state, id, spec, Arc::new(Latency::new(self.epoch))),
+            };
+            upstreams.insert(id.clone(), (spec.clone(), live));
+        }
+        let attached = upstreams
+            .iter()
+            .map(|(id, (_, live))| (id.clone(), Arc::clone(live)))
+            .collect();
+        state.upstreams = upstreams;
+        retire_unnamed(&mut state);
+        attached
+    }
+
+    /// Closes the connections that idled too long; to be called about once a second.
+    pub fn sweep(&self, now: Instant) {
+        let endpoints: Vec<_> = self.lock().endpoints.values().cloned().collect();
+        endpoints.iter().for_each(|endpoint| endpoint.sweep(now));
+    }
+
+    /// Takes the addresses that a name resolved to.
+    pub(super) fn resolved(&self, upstream: &NamedUpstream, addresses: &[SocketAddr]) {
+        let mut state = self.lock();
+        let ready = addresses
+            .iter()
+            .map(|a| self.endpoint(&mut state, &upstream.id, *a))
+            .collect();
+        let set = EndpointSet {
+            ready,
+            draining: Vec::new(),
+        };
+        upstream.resolved.store(Arc::new(Ok(set)));
+        retire_unnamed(&mut state);
+    }
+
+    fn build(
+        self: &Arc<Self>,
+        state: &mut State,
+        id: &UpstreamId,
+        spec: &Spec,
+        typical: Arc<Latency>,
+    ) -> Arc<Upstream> {
+        let endpoints = match &spec.endpoints {
+            EndpointSource::Known(specs) => Endpoints::Known(self.set(state, id, specs)),
+            EndpointSource::Name { name, port } => {
+                Endpoints::Named(self.named(state, id, Arc::clone(name), *port))
+            }
+        };
+        Arc::new(Upstream {
+            id: id.clone(),
+            typical,
+            endpoints,
+        })
+    }
+
+    fn set(&self, state: &mut State, id: &UpstreamId, specs: &[EndpointSpec]) -> EndpointSet {
+        let mut set = EndpointSet::default();
+        for spec in specs {
+            let endpoint = self.endpoint(state, id, spec.address);
+            match spec.state {
+                EndpointState::Ready => set.ready.push(endpoint),
+                EndpointState::Draining => set.draining.push(endpoint),
+            }
+        }
+        set
+    }
+
+    fn endpoint(&self, state: &mut State, id: &UpstreamId, address: SocketAddr) -> Arc<Endpoint> {
+        let new = || Arc::new(Endpoint::new(address, self.settings.workers, self.epoch));
+        let endpoint = state
+            .endpoints
+            .entry((id.clone(), address))
+            .or_insert_with(new);
+        Arc::clone(endpoint)
+    }
+
+    fn named(
+        self: &Arc<Self>,
+        state: &mut State,
+        id: &UpstreamId,
+        name: Arc<str>,
+        port: u16,
+    ) -> Arc<NamedUpstream> {
+        let named = Arc::new(NamedUpstream {
+            id: id.clone(),
+            name,
+            port,
+            resolved: ArcSwap::from_pointee(Err(Cause::DnsTimeout)),
+        });
+        match resolver(state) {
+            Some(resolver) => {
+                let upstream = Arc::downgrade(&named);
+                tokio::spawn(keep_resolved(Arc::downgrade(self), upstream, resolver));
+            }
+            None => named.resolved.store(Arc::new(Err(Cause::DnsError))),
+        }
+        named
+    }
+
+    /// The maps are consistent between statements, so that a poisoned lock can be used.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Made when first needed: most installations never resolve a name.
+fn resolver(state: &mut State) -> Option<Arc<TokioResolver>> {
+    if state.resolver.is_none() {
+        let built = TokioResolver::builder_tokio().and_then(|builder| builder.build());
+        match built {
+            Ok(resolver) => state.resolver = Some(Arc::new(resolver)),
+            Err(error) => tracing::warn!(%error, "names of external Services cannot be resolved"),
+        }
+    }
+    state.resolver.clone()
+}
+
+/// Forgets the endpoints that no live upstream names.
+fn retire_unnamed(state: &mut State) {
+    let State {
+        upstreams,
+        endpoints,
+        ..
+    } = state;
+    let named = |id: &UpstreamId, address: SocketAddr| {
+        upstreams
+            .get(id)
+            .is_some_and(|(spec, live)| match (&spec.endpoints, &live.endpoints) {
+                (EndpointSource::Known(specs), _) => specs
+                    .binary_search_by(|spec| spec.address.cmp(&address))
+                    .is_ok(),
+                (_, Endpoints::Named(named)) => match &**named.resolved.load() {
+                    Ok(set) => set.ready.iter().any(|e| e.address() == address),
+                    Err(_) => false,
+                },
+                (EndpointSource::Name { .. }, Endpoints::Known(_)) => false,
+            })
+    };
+    endpoints.retain(|(id, address), endpoint| {
+        let keep = named(id, *address);
+        if !keep {
+            endpoint.retire();
+        }
+        keep
+    });
+}
