@@ -14,3 +14,4 @@ pub mod status;
 pub mod stores;
 pub mod telemetry;
 pub mod translate;
+pub mod upstream;

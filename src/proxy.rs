@@ -1,26 +1,33 @@
 //! The data plane: from an accepted connection to an answered request.
 //!
 //! The client-facing half listens, speaks TLS and HTTP, bounds what a stranger may hold or send, and
-//! makes of each request head something that is safe to route and to forward.
+//! makes of each request head something that is safe to route and to forward. The upstream-facing
+//! half tries endpoints until there is an answer, and makes of it what the client gets.
 
-#![allow(
-    dead_code,
-    reason = "the handler that joins these parts arrives after them"
-)]
-
+mod account;
 mod admission;
+mod answer;
+mod attempts;
 mod cdn_loop;
 mod client;
 mod client_io;
+mod clock;
+pub mod compile;
 mod connection;
 mod data_plane;
 mod forwarded;
+pub mod handler;
 mod head;
 mod hop;
+mod judge;
 mod listener;
 mod request_id;
+mod response_body;
+mod retry;
+pub mod serving;
 mod settings;
 mod tls;
+mod tunnel;
 mod worker;
 
 #[cfg(test)]

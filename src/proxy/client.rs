@@ -5,7 +5,6 @@
 //! parts that do not know each other speak: the service, which sees requests begin and end; the
 //! stream below hyper, which keeps the time limits; and the task that drives the connection.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,8 +18,6 @@ use super::forwarded::Peer;
 pub(crate) struct ClientContext {
     /// The other end.
     pub(crate) peer: Peer,
-    /// Our end.
-    pub(crate) local: SocketAddr,
     /// What was negotiated, if it is TLS.
     pub(crate) tls: Option<TlsSession>,
     /// The worker whose upstream connections its requests use.
@@ -32,8 +29,8 @@ pub(crate) struct ClientContext {
 /// What a TLS handshake settled.
 #[derive(Debug)]
 pub(crate) struct TlsSession {
-    /// The name that the client asked for (RFC 6066 section 3).
-    pub(crate) server_name: Option<Box<str>>,
+    /// The protocol's version, as logs name it.
+    pub(crate) version: &'static str,
     /// Whether HTTP/2 was chosen (RFC 7301).
     pub(crate) h2: bool,
 }
@@ -62,8 +59,6 @@ pub(crate) struct ConnectionState {
     retired: AtomicBool,
     /// Whether its client opens requests only to leave them.
     hostile: AtomicBool,
-    bytes_in: AtomicU64,
-    bytes_out: AtomicU64,
 }
 
 /// Of this many requests on one connection, half may be left before their answer began.
@@ -86,19 +81,11 @@ impl Default for ConnectionState {
             abort: AtomicBool::new(false),
             retired: AtomicBool::new(false),
             hostile: AtomicBool::new(false),
-            bytes_in: AtomicU64::new(0),
-            bytes_out: AtomicU64::new(0),
         }
     }
 }
 
 impl ConnectionState {
-    /// Bytes received of the client, and sent to it, TLS not counted.
-    pub(crate) fn bytes(&self) -> (u64, u64) {
-        let count = |c: &AtomicU64| c.load(Ordering::Relaxed);
-        (count(&self.bytes_in), count(&self.bytes_out))
-    }
-
     /// Asks for a reset at the end of the connection: its message is cut short in a way that the
     /// client could not see (HTTP/1.0, where the end of the connection ends the message).
     pub(crate) fn abort(&self) {
@@ -146,14 +133,6 @@ impl ConnectionState {
 
     pub(super) fn is_hostile(&self) -> bool {
         self.hostile.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn received(&self, bytes: usize) {
-        self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    pub(super) fn sent(&self, bytes: usize) {
-        self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     fn request_ended(&self, left: bool) {

@@ -236,8 +236,7 @@ impl ClientIo {
     /// As much as the socket takes at once: the client had its time.
     fn say_request_timeout(&mut self, cx: &mut Context<'_>) {
         let mut writing = self.transport.writing();
-        if let Poll::Ready(Ok(written)) = writing.as_mut().poll_write(cx, REQUEST_TIMEOUT) {
-            self.state.sent(written);
+        if let Poll::Ready(Ok(_)) = writing.as_mut().poll_write(cx, REQUEST_TIMEOUT) {
             let _ = writing.as_mut().poll_flush(cx);
             let _ = writing.as_mut().poll_shutdown(cx);
         }
@@ -262,17 +261,6 @@ impl ClientIo {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         Poll::Pending
-    }
-
-    fn wrote(
-        &mut self,
-        cx: &mut Context<'_>,
-        poll: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(written)) = poll {
-            self.state.sent(written);
-        }
-        self.progress(cx, poll)
     }
 
     /// Reads what still comes, until the client closes, or sent or waited too much.
@@ -324,7 +312,6 @@ impl AsyncRead for ClientIo {
             Poll::Ready(Ok(())) => this.eof |= read == 0,
             Poll::Pending => return this.poll_waiting(cx),
         }
-        this.state.received(read);
         if !this.h2 && this.state.is_waiting() {
             this.notice_served();
             this.head_begun = true;
@@ -340,7 +327,7 @@ impl AsyncWrite for ClientIo {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let poll = self.transport.writing().poll_write(cx, bytes);
-        self.wrote(cx, poll)
+        self.progress(cx, poll)
     }
 
     fn poll_write_vectored(
@@ -349,7 +336,7 @@ impl AsyncWrite for ClientIo {
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let poll = self.transport.writing().poll_write_vectored(cx, bytes);
-        self.wrote(cx, poll)
+        self.progress(cx, poll)
     }
 
     fn is_write_vectored(&self) -> bool {

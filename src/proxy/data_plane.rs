@@ -18,12 +18,14 @@ use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 
 use super::admission::Admission;
+use super::client::ClientContext;
 use super::client_io::Limits;
 use super::connection::Handler;
 use super::forwarded::TrustedProxies;
+use super::handler::Gateway;
 use super::listener::listen;
 use super::settings::{RuntimeKind, Settings};
-use super::tls::server_config;
+use super::tls::{ServedCertificates, server_config};
 use super::worker::{Shared, Worker};
 
 /// The running data plane. Dropping it ends it at once.
@@ -43,6 +45,21 @@ pub struct DataPlane {
 const HANDOVERS: usize = 1024;
 
 impl DataPlane {
+    /// Binds, and serves what the gateway serves.
+    ///
+    /// # Errors
+    /// When an address cannot be bound, a thread not be started or TLS not be set up.
+    pub fn start(settings: &Settings, gateway: Arc<Gateway>) -> io::Result<Self> {
+        let serving = Arc::clone(&gateway.serving);
+        let certificates = ServedCertificates::new(serving, |serving| &serving.certificates)
+            .map_err(io::Error::other)?;
+        let handler = move |client: Arc<ClientContext>, request| {
+            let gateway = Arc::clone(&gateway);
+            async move { gateway.handle(&client, request).await }
+        };
+        Self::launch(settings, Arc::new(certificates), handler)
+    }
+
     /// Binds, and serves with this handler and these certificates.
     ///
     /// # Errors

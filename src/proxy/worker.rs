@@ -171,7 +171,7 @@ fn spawn<H: Handler>(
     (pass, shared): (Pass, Arc<Shared<H>>),
 ) {
     tokio::spawn(async move {
-        let Ok(local) = listener::tune(&stream).and_then(|()| stream.local_addr()) else {
+        let Ok(()) = listener::tune(&stream) else {
             return;
         };
         let worker = pass.worker();
@@ -181,7 +181,6 @@ fn spawn<H: Handler>(
         };
         let context = Arc::new(ClientContext {
             peer: Peer::new(address, &shared.proxies),
-            local,
             tls,
             worker,
             state: Arc::default(),
@@ -206,7 +205,10 @@ async fn handshake(
         Ok(Ok(stream)) => {
             let (_, connection) = stream.get_ref();
             let session = TlsSession {
-                server_name: connection.server_name().map(Into::into),
+                version: match connection.protocol_version() {
+                    Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
+                    _ => "TLSv1.3",
+                },
                 h2: connection.alpn_protocol() == Some(b"h2"),
             };
             Some((Transport::Tls(Box::new(stream)), Some(session)))
