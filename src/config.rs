@@ -19,7 +19,6 @@ pub mod listen;
 pub mod object_name;
 
 use addresses::PublishedAddress;
-use listen::ListenAddress;
 use object_name::NamespacedName;
 
 /// Two flags that cannot both be meant.
@@ -146,6 +145,15 @@ pub struct Logs {
     pub format: LogFormat,
 }
 
+/// What is different by default in a cluster and without one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModeDefaults {
+    /// See [`Drain::delay`].
+    pub drain_delay: Duration,
+    /// See [`Logs::format`].
+    pub log_format: LogFormat,
+}
+
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drain {
@@ -207,13 +215,13 @@ impl Listen {
 }
 
 impl Config {
-    /// Settles the flags; `drain_delay` is the default of the mode.
+    /// Settles the flags.
     ///
     /// # Errors
     /// When two flags contradict each other.
     pub fn resolve(
         flags: flags::ServingFlags,
-        drain_delay: Duration,
+        defaults: ModeDefaults,
     ) -> Result<Self, Contradiction> {
         Ok(Self {
             listen: Listen::resolve(&flags)?,
@@ -236,12 +244,12 @@ impl Config {
                 access_log: flags.access_log,
                 access_log_query: flags.access_log_query,
                 level: flags.log_level,
-                format: flags.log_format,
+                format: flags.log_format.unwrap_or(defaults.log_format),
             },
             drain: Drain {
                 delay: flags
                     .drain_delay
-                    .map_or(drain_delay, duration::GatewayDuration::get),
+                    .map_or(defaults.drain_delay, duration::GatewayDuration::get),
                 timeout: flags.drain_timeout.get(),
             },
         })
@@ -275,17 +283,6 @@ fn host_name() -> String {
         format!("bywash-{}", std::process::id())
     } else {
         name
-    }
-}
-
-impl ListenAddress {
-    /// Absent where nothing is to be listened to.
-    fn socket_address(self) -> Option<SocketAddr> {
-        match self {
-            Self::Off => None,
-            Self::AnyInterface(port) => Some(listen::any_interface(port)),
-            Self::At(address) => Some(address),
-        }
     }
 }
 

@@ -2,6 +2,8 @@
 //! says why. `ARCHITECTURE.md` shows how the modules fit together.
 
 pub mod admin;
+pub mod app;
+pub mod cli;
 pub mod config;
 pub mod failure;
 pub mod faults;

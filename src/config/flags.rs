@@ -190,16 +190,15 @@ pub struct ServingFlags {
     #[arg(long, env = "BYWASH_LOG_LEVEL", value_name = "LEVEL", default_value = "info", value_parser = log_level, help_heading = "Logging")]
     pub log_level: String,
 
-    /// How it is logged
+    /// How it is logged [default: json in a cluster, text without]
     #[arg(
         long,
         env = "BYWASH_LOG_FORMAT",
         value_name = "FORMAT",
         value_enum,
-        default_value = "json",
         help_heading = "Logging"
     )]
-    pub log_format: LogFormat,
+    pub log_format: Option<LogFormat>,
 }
 
 /// What `run` needs besides.

@@ -31,6 +31,17 @@ pub enum InvalidAddress {
     NotLoopback,
 }
 
+impl ListenAddress {
+    /// Where that is; absent where nothing is to be listened to.
+    pub fn socket_address(self) -> Option<SocketAddr> {
+        match self {
+            Self::Off => None,
+            Self::AnyInterface(port) => Some(any_interface(port)),
+            Self::At(address) => Some(address),
+        }
+    }
+}
+
 impl FromStr for ListenAddress {
     type Err = InvalidAddress;
 
@@ -73,7 +84,7 @@ impl LoopbackAddress {
 }
 
 /// `[::]`, which takes connections of IPv4 as well, or `0.0.0.0` where there is no IPv6.
-pub fn any_interface(port: u16) -> SocketAddr {
+fn any_interface(port: u16) -> SocketAddr {
     let has_ipv6 = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok();
     let ip = if has_ipv6 {
         IpAddr::V6(Ipv6Addr::UNSPECIFIED)

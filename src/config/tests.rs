@@ -18,7 +18,11 @@ fn parse(flags: &[&str]) -> Result<Line, clap::Error> {
 }
 
 fn config(flags: &[&str]) -> Result<Config, Contradiction> {
-    Config::resolve(parse(flags).unwrap().serving, Duration::from_secs(5))
+    let defaults = ModeDefaults {
+        drain_delay: Duration::from_secs(5),
+        log_format: LogFormat::Json,
+    };
+    Config::resolve(parse(flags).unwrap().serving, defaults)
 }
 
 #[test]

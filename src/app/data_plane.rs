@@ -1,0 +1,104 @@
+//! Starting the data plane, before there is anything to serve.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::config::{Config, RuntimeKind};
+use crate::failure::Cause;
+use crate::proxy::handler::Gateway;
+use crate::proxy::serving::Serving;
+use crate::proxy::{self, DataPlane};
+use crate::routing::host::HostPattern;
+use crate::routing::policy::{AddressRules, Policy};
+use crate::routing::snapshot::{IngressName, Route, Snapshot, Target, VirtualHost};
+use crate::stores::installation;
+use crate::upstream::registry::{self, Registry};
+
+use super::serving::Joiner;
+use super::telemetry::Telemetry;
+
+/// How often idle upstream connections are looked at.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// Binds its ports and starts its workers. What they serve can be replaced in the cell.
+pub(super) fn start(
+    config: &Config,
+    telemetry: &Telemetry,
+    address_rules: AddressRules,
+) -> io::Result<(Joiner, DataPlane, Arc<ArcSwap<Serving>>)> {
+    let registry = Registry::new(registry::Settings {
+        workers: config.workers.get(),
+        address_rules,
+    });
+    let metrics = &telemetry.metrics;
+    let joiner = Joiner {
+        registry: Arc::clone(&registry),
+        metrics: Arc::clone(metrics),
+    };
+    let nothing = Serving::nothing(metrics);
+    let in_force = Arc::new(ArcSwap::from_pointee(joiner.join(&unknown(), &nothing)));
+    let settings = settings(config);
+    let identity = installation::name(&config.class.controller_name, &config.class.ingress_class);
+    let gateway = Gateway::new(
+        (&settings, &identity),
+        Arc::clone(&in_force),
+        registry,
+        Arc::clone(metrics),
+        telemetry.access_log.clone(),
+    );
+    let data_plane = DataPlane::start(&settings, gateway)?;
+    Ok((joiner, data_plane, in_force))
+}
+
+/// Closes upstream connections that idled too long, for ever.
+pub(super) async fn sweep(registry: Arc<Registry>) {
+    let mut ticks = interval(SWEEP);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        registry.sweep(Instant::now());
+    }
+}
+
+fn settings(config: &Config) -> proxy::Settings {
+    proxy::Settings {
+        http: config.listen.http,
+        https: config.listen.https,
+        workers: config.workers,
+        runtime: match config.runtime {
+            RuntimeKind::PerCore => proxy::RuntimeKind::PerCore,
+            RuntimeKind::Shared => proxy::RuntimeKind::Shared,
+        },
+        trusted_proxies: config.clients.trusted_proxies.clone(),
+        client_keepalive: config.clients.keepalive,
+        client_header_timeout: config.clients.header_timeout,
+        client_body_timeout: config.clients.body_timeout,
+        ..proxy::Settings::default()
+    }
+}
+
+/// What is served before anything is known: 503 for every request, because 404 would say that there
+/// is no such route.
+fn unknown() -> Snapshot {
+    let route = Route {
+        ingress: IngressName {
+            namespace: "".into(),
+            name: "".into(),
+        },
+        target: Target::Unavailable(Cause::NoEndpoints),
+        policy: Arc::new(Policy::default()),
+    };
+    let host = VirtualHost {
+        default: Some(Arc::new(route)),
+        ..VirtualHost::default()
+    };
+    Snapshot {
+        hosts: BTreeMap::from([(HostPattern::Any, host)]),
+        ..Snapshot::default()
+    }
+}

@@ -1,0 +1,79 @@
+//! Writing back to a cluster: taking part in the election, and writing while leading.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::config::addresses::PublishedAddress;
+use crate::config::{Class, Cluster};
+use crate::leader;
+use crate::status::{self, Publish, PublishAddress};
+use crate::stores::cluster::Connection;
+use crate::stores::writer::{EventSource, Writer};
+use crate::stores::{Source, installation};
+use crate::telemetry::metrics::Metrics;
+
+use super::running::Running;
+
+/// Which addresses Ingresses get.
+fn publish(config: &Cluster) -> Publish {
+    if let Some(service) = &config.publish_service {
+        return Publish::Service {
+            namespace: service.namespace.clone(),
+            name: service.name.clone(),
+        };
+    }
+    if config.publish_addresses.is_empty() {
+        return Publish::Nothing;
+    }
+    let addresses = config
+        .publish_addresses
+        .iter()
+        .map(|address| match address {
+            PublishedAddress::Ip(ip) => PublishAddress::Ip(*ip),
+            PublishedAddress::Hostname(name) => PublishAddress::Name(name.clone()),
+        });
+    Publish::Addresses(addresses.collect())
+}
+
+/// Starts both.
+pub(super) fn start(
+    running: &mut Running,
+    (class, config): (&Class, &Cluster),
+    (source, connection): (Source, &Connection),
+    metrics: &Arc<Metrics>,
+) {
+    let installation = installation::name(&class.controller_name, &class.ingress_class);
+    let (leading, leads) = watch::channel(false);
+    let writer = Writer::new(
+        connection,
+        installation.clone(),
+        EventSource {
+            controller: class.controller_name.clone(),
+            instance: config.instance.clone(),
+        },
+    );
+    let settings = status::cluster::Settings {
+        publish: publish(config),
+        update_status: config.update_status,
+        ..status::cluster::Settings::default()
+    };
+    let observed = running.observed();
+    let write = status::cluster::run(settings, source, writer, observed, leads.clone());
+    running.spawn("writing statuses", write);
+    running.spawn("the gauge of the leader", show(leads, Arc::clone(metrics)));
+    let namespace = config.lease_namespace.as_deref();
+    let namespace = namespace.unwrap_or_else(|| connection.namespace());
+    let lease = leader::Settings::new(installation, namespace.to_owned(), config.instance.clone());
+    let client = connection.requests();
+    running.elect(|ending| leader::run(client, lease, leading, ending));
+}
+
+async fn show(mut leads: watch::Receiver<bool>, metrics: Arc<Metrics>) {
+    loop {
+        metrics.control().set_leader(*leads.borrow_and_update());
+        if leads.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Where the objects come from: a cluster or a directory, and the tasks that keep them up to date.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, UdpSocket};
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::net::lookup_host;
+use tokio::time::timeout;
+
+use crate::config::{Class, Cluster, HostOwnership};
+use crate::routing::policy::AddressRules;
+use crate::stores::cluster::{self, ConnectError, Connection};
+use crate::stores::directory::{Directory, OpenError};
+use crate::stores::{Source, installation};
+use crate::translate;
+
+use super::tasks::Tasks;
+
+/// For finding out where the API server is; its name may need a DNS server that is not there yet.
+const LOOKUP: Duration = Duration::from_secs(2);
+
+/// What translation is told.
+pub(super) fn translation(class: &Class, origin: translate::Origin) -> translate::Settings {
+    let secret = class.default_tls_secret.clone();
+    translate::Settings {
+        controller_name: class.controller_name.clone(),
+        ingress_class: class.ingress_class.clone(),
+        origin,
+        host_ownership: match class.host_ownership {
+            HostOwnership::Ingress => translate::HostOwnership::Ingress,
+            HostOwnership::Namespace => translate::HostOwnership::Namespace,
+        },
+        allow_external_name: class.allow_external_name,
+        default_tls_secret: secret.map(|secret| (secret.namespace, secret.name)),
+        ..translate::Settings::default()
+    }
+}
+
+/// The manifests of a directory.
+pub(super) fn of_directory(root: &Path, tasks: &mut Tasks) -> Result<Source, OpenError> {
+    let (directory, source) = Directory::open(root)?;
+    tasks.spawn("the watch on the directory", directory.run());
+    Ok(source)
+}
+
+/// The objects of a cluster, and the way to it.
+pub(super) async fn of_cluster(
+    class: &Class,
+    config: &Cluster,
+    tasks: &mut Tasks,
+) -> Result<(Source, Connection), ConnectError> {
+    let connection = Connection::prepare(config.kubeconfig.clone()).await?;
+    let published = config.publish_service.clone();
+    let (source, watches) = connection.watch(cluster::Settings {
+        namespace: config.watch_namespace.clone(),
+        published: published.map(|service| (service.namespace, service.name)),
+        field_manager: installation::name(&class.controller_name, &class.ingress_class),
+    });
+    tasks.spawn("the watches on the cluster", watches);
+    Ok((source, connection))
+}
+
+/// In a cluster nobody may be led to the API server, to ourselves, or to loopback.
+pub(super) async fn address_rules(connection: &Connection) -> AddressRules {
+    let mut prohibited = BTreeSet::new();
+    let server = connection.server();
+    let port = server.port_u16().unwrap_or(443);
+    let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
+    if let Ok(Ok(addresses)) = timeout(LOOKUP, lookup_host((host, port))).await {
+        prohibited.extend(addresses.map(|address| address.ip()));
+    }
+    let towards: Vec<IpAddr> = prohibited.iter().copied().collect();
+    prohibited.extend(towards.into_iter().filter_map(own_address));
+    AddressRules {
+        allow_loopback: false,
+        prohibited: prohibited.into_iter().collect(),
+    }
+}
+
+/// The address from which packets to `peer` are sent. Nothing is sent to find out.
+fn own_address(peer: IpAddr) -> Option<IpAddr> {
+    let any: IpAddr = if peer.is_ipv4() {
+        [0; 4].into()
+    } else {
+        [0; 16].into()
+    };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect((peer, 9)).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}

@@ -1,0 +1,157 @@
+//! The command line: one subcommand a file, exit codes, and how a failure is told.
+//!
+//! Exit codes: 0 when all went as asked; 1 when the work failed; 2 when what was asked cannot be done
+//! (a wrong flag, an unreadable directory, a bad kubeconfig), always with one sentence on stderr; 128
+//! and the signal's number when a second signal ended the process at once.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+use crate::app;
+
+mod run;
+mod standalone;
+
+const FAILED: u8 = 1;
+const USAGE: u8 = 2;
+
+const NEXT_STEPS: &str = "\
+Next steps:
+  bywash standalone DIR   try it on a directory of manifests, no cluster needed
+  bywash run              serve the Ingresses of the cluster that kubectl talks to
+  bywash help COMMAND     all flags; each can also be set by its BYWASH_… variable";
+
+/// A Kubernetes ingress controller that gets requests past a failing upstream and, when it cannot,
+/// says why.
+#[derive(Debug, Parser)]
+#[command(name = "bywash", version, after_help = NEXT_STEPS, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(Box<run::Run>),
+    Standalone(Box<standalone::Standalone>),
+}
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug)]
+struct Failure {
+    sentence: String,
+    code: u8,
+}
+
+impl Failure {
+    /// What was asked cannot be done, because of this.
+    fn usage(error: &dyn std::error::Error) -> Self {
+        Self::sentence(&sentence(error))
+    }
+
+    /// What was asked cannot be done, in a sentence.
+    fn sentence(sentence: &str) -> Self {
+        Self {
+            sentence: sentence.to_owned(),
+            code: USAGE,
+        }
+    }
+
+    /// The work failed.
+    fn failed(error: &dyn std::error::Error) -> Self {
+        Self {
+            sentence: sentence(error),
+            code: FAILED,
+        }
+    }
+}
+
+impl From<app::Error> for Failure {
+    fn from(error: app::Error) -> Self {
+        if error.is_usage() {
+            Self::usage(&error)
+        } else {
+            Self::failed(&error)
+        }
+    }
+}
+
+/// An error and its causes, in one line; some repeat their cause, which is then said once.
+fn sentence(error: &dyn std::error::Error) -> String {
+    let first_line = |error: &dyn std::error::Error| {
+        let text = error.to_string();
+        text.lines().next().unwrap_or_default().trim().to_owned()
+    };
+    let mut sentence = first_line(error);
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = first_line(error);
+        if !sentence.contains(&text) {
+            sentence.push_str(": ");
+            sentence.push_str(&text);
+        }
+        cause = error.source();
+    }
+    sentence
+}
+
+/// Reads the arguments and does what they say.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return explain(&error),
+    };
+    let done = match cli.command {
+        Command::Run(command) => command.execute(),
+        Command::Standalone(command) => command.execute(),
+    };
+    done.unwrap_or_else(|failure| tell(&failure))
+}
+
+/// Tells why the program cannot even begin.
+pub fn fail(sentence: &str) -> ExitCode {
+    tell(&Failure {
+        sentence: sentence.to_owned(),
+        code: FAILED,
+    })
+}
+
+fn tell(failure: &Failure) -> ExitCode {
+    let _nobody_reads = writeln!(io::stderr(), "bywash: {}", failure.sentence);
+    ExitCode::from(failure.code)
+}
+
+/// Help and version go to stdout; a wrong flag is one sentence.
+fn explain(error: &clap::Error) -> ExitCode {
+    let text = error.render();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _nobody_reads = write!(io::stdout(), "{text}");
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _nobody_reads = write!(io::stderr(), "{text}");
+            ExitCode::from(USAGE)
+        }
+        _ => {
+            let text = text.to_string();
+            let lines = text.lines().take_while(|line| !line.is_empty());
+            let words: Vec<_> = lines.flat_map(str::split_whitespace).collect();
+            let what = words.join(" ");
+            let what = what.strip_prefix("error: ").unwrap_or(&what);
+            let sentence = format!("{what} (bywash help shows what there is)");
+            tell(&Failure::sentence(&sentence))
+        }
+    }
+}
+
+/// The exit code of a process that served until it was told to end.
+fn ended(ended: app::Ended) -> ExitCode {
+    match ended {
+        app::Ended::Drained => ExitCode::SUCCESS,
+        app::Ended::Forced(signal) => ExitCode::from(128 + signal),
+    }
+}
