@@ -1,0 +1,19 @@
+//! Running the program: what it says, when it is ready, and how it ends. The real program, as a
+//! child process, on real sockets.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and shows then what the program said"
+)]
+
+mod directory;
+mod ending;
+mod http;
+mod manifests;
+mod metrics;
+mod program;
+mod readiness;
+mod upstream;
+mod usage;
