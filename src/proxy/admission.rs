@@ -21,7 +21,6 @@ pub(crate) struct Admission {
     total: AtomicUsize,
     workers: Box<[AtomicUsize]>,
     addresses: Mutex<HashMap<IpAddr, usize, RandomState>>,
-    refused: AtomicUsize,
     /// Told whenever the last connection has ended.
     empty: Notify,
 }
@@ -35,7 +34,6 @@ impl Admission {
             total: AtomicUsize::new(0),
             workers: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
             addresses: Mutex::default(),
-            refused: AtomicUsize::new(0),
             empty: Notify::new(),
         }
     }
@@ -50,7 +48,7 @@ impl Admission {
         worker: usize,
     ) -> Option<Pass> {
         if self.total.fetch_add(1, Ordering::Relaxed) >= self.max {
-            self.refuse("of all clients");
+            self.leave();
             return None;
         }
         let address = limited.then(|| network(address));
@@ -62,7 +60,7 @@ impl Admission {
             let count = addresses.entry(address).or_default();
             if *count >= self.max_per_address {
                 drop(addresses);
-                self.refuse("of one client address");
+                self.leave();
                 return None;
             }
             *count += 1;
@@ -108,15 +106,6 @@ impl Admission {
                 return;
             }
             told.await;
-        }
-    }
-
-    /// Tells about the 1st, 2nd, 4th, 8th, …: whoever floods us must not flood the log.
-    fn refuse(&self, connections: &str) {
-        self.leave();
-        let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
-        if refused.is_power_of_two() {
-            tracing::warn!(refused, "the limit on connections {connections} is reached");
         }
     }
 

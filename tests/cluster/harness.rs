@@ -9,6 +9,7 @@ use kube::ResourceExt;
 use crate::backend::Backend;
 use crate::client::{self, WebSocket, request};
 use crate::control_plane::{ControlPlane, User};
+use crate::load::Load;
 use crate::objects::{POD_PORT, object};
 use crate::tenant::Tenant;
 use crate::wait::{SOON, eventually};
@@ -19,6 +20,7 @@ trials![
     an_api_server_that_was_killed_comes_back_with_its_data,
     a_stranger_may_read_nothing,
     a_backend_answers_with_its_name_and_echoes_upgrades,
+    load_notices_every_request_that_fails,
 ];
 
 async fn the_api_server_is_one_that_bywash_supports() {
@@ -89,4 +91,20 @@ async fn a_backend_answers_with_its_name_and_echoes_upgrades() {
         socket.echo("hello").await.err().ok_or("an echo".to_owned())
     })
     .await;
+}
+
+async fn load_notices_every_request_that_fails() {
+    let address = (Ipv4Addr::new(10, 244, 255, 2), POD_PORT).into();
+    let backend = Backend::start("alone", address).await;
+    let load = Load::start(2, address, "any.example");
+    load.flows(10).await;
+    drop(backend);
+    eventually("failure that load has noticed", SOON, async || {
+        (!load.failures().is_empty())
+            .then_some(())
+            .ok_or("none".to_owned())
+    })
+    .await;
+    let _again = Backend::start("again", address).await;
+    load.flows(10).await;
 }

@@ -1,8 +1,8 @@
 //! Steady traffic in the background, of which not one request may fail.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -18,12 +18,14 @@ const BETWEEN_REQUESTS: Duration = Duration::from_millis(4);
 /// Clients that each send one request after the other on a keep-alive connection.
 pub(crate) struct Load {
     shared: Arc<Shared>,
-    clients: JoinSet<Vec<String>>,
+    clients: JoinSet<()>,
 }
 
 #[derive(Default)]
 struct Shared {
     answered: AtomicU64,
+    /// What came of the requests that were not answered with 200.
+    failures: Mutex<Vec<String>>,
     stopped: AtomicBool,
 }
 
@@ -56,25 +58,28 @@ impl Load {
         .await;
     }
 
-    /// Ends the traffic; how many were answered, after none has failed.
-    pub(crate) async fn stop_without_failures(self) -> u64 {
+    /// What came of the requests that were not answered with 200.
+    pub(crate) fn failures(&self) -> Vec<String> {
+        self.shared.failures.lock().unwrap().clone()
+    }
+
+    /// Ends the traffic, none of which has failed.
+    pub(crate) async fn stop_without_failures(mut self) {
         self.shared.stopped.store(true, Ordering::Relaxed);
-        let failures: Vec<_> = self.clients.join_all().await.concat();
-        let answered = self.shared.answered.load(Ordering::Relaxed);
+        while self.clients.join_next().await.is_some() {}
+        let (answered, failures) = (self.answered(), self.failures());
         assert!(
             failures.is_empty(),
-            "{} of {} requests failed, the first: {}",
+            "{} requests failed and {answered} did not; the first: {}",
             failures.len(),
-            failures.len() as u64 + answered,
             failures[0]
         );
         assert!(answered > 0, "no request was sent at all");
-        answered
     }
 }
 
-async fn client(address: SocketAddr, host: String, shared: Arc<Shared>) -> Vec<String> {
-    let mut failures = Vec::new();
+async fn client(address: SocketAddr, host: String, shared: Arc<Shared>) {
+    let fail = |what: String| shared.failures.lock().unwrap().push(what);
     let mut connection = None;
     let mut pace = interval(BETWEEN_REQUESTS);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -84,14 +89,13 @@ async fn client(address: SocketAddr, host: String, shared: Arc<Shared>) -> Vec<S
             Ok(reply) if reply.status == StatusCode::OK => {
                 shared.answered.fetch_add(1, Ordering::Relaxed);
             }
-            Ok(reply) => failures.push(format!("{} {}", reply.status, reply.body)),
+            Ok(reply) => fail(format!("{} {}", reply.status, reply.body)),
             Err(error) => {
                 connection = None;
-                failures.push(format!("{error:#}"));
+                fail(format!("{error:#}"));
             }
         }
     }
-    failures
 }
 
 /// A connection that the server has closed between two requests is replaced, as any client would.

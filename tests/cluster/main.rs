@@ -17,7 +17,6 @@
     clippy::print_stdout,
     reason = "a test fails by panicking, and tells its progress on the terminal"
 )]
-#![allow(dead_code, reason = "the topics that use the rest of it follow")]
 #![allow(missing_docs, reason = "a test program has no callers to document for")]
 
 use std::process::ExitCode;
@@ -37,7 +36,6 @@ mod backend;
 mod binaries;
 mod client;
 mod control_plane;
-mod harness;
 mod load;
 mod namespace;
 mod objects;
@@ -46,6 +44,17 @@ mod replica;
 mod tenant;
 mod wait;
 mod workload;
+
+mod changes;
+mod classes;
+mod endpoints;
+mod harness;
+mod ingress;
+mod outage;
+mod replicas;
+mod secrets;
+mod services;
+mod status;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -65,7 +74,19 @@ fn main() -> ExitCode {
 }
 
 fn trials() -> Vec<Trial> {
-    [harness::trials()].into_iter().flatten().collect()
+    let topics = [
+        harness::trials(),
+        ingress::trials(),
+        classes::trials(),
+        services::trials(),
+        secrets::trials(),
+        endpoints::trials(),
+        status::trials(),
+        changes::trials(),
+        replicas::trials(),
+        outage::trials(),
+    ];
+    topics.into_iter().flatten().collect()
 }
 
 /// A test on a runtime of its own, bounded in time so that a hang has a name.

@@ -1,18 +1,19 @@
 //! One replica of `bywash run`: the real program, started as a child.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use http::StatusCode;
-use kube::ResourceExt;
+use kube::{Resource, ResourceExt};
 use rustls_pki_types::CertificateDer;
 
 use crate::client::{self, Reply, request};
 use crate::control_plane::{User, unused_address};
 use crate::namespace;
 use crate::process::Process;
-use crate::tenant::{Kind, Tenant};
+use crate::tenant::Tenant;
 use crate::wait::{SOON, eventually};
 
 pub(crate) struct Replica {
@@ -44,10 +45,10 @@ impl Replica {
             .arg(format!("--admin-address={admin}"))
             .arg(format!("--ingress-class={}", tenant.name))
             .arg(format!("--controller-name={}", tenant.controller_name()))
+            .arg(format!("--lease-namespace={}", tenant.name))
+            .arg(format!("--instance={pod}"))
             .arg("--workers=2")
-            .args(more)
-            .env("POD_NAME", pod)
-            .env("POD_NAMESPACE", &tenant.name);
+            .args(more);
         let log = format!("{}-{pod}", tenant.name);
         Self {
             http,
@@ -79,21 +80,40 @@ impl Replica {
     }
 
     /// Waits until this replica serves the object as it is in this version.
-    pub(crate) async fn processed<K: Kind>(&self, object: &K) {
+    pub(crate) async fn processed<K>(&self, object: &K)
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let version = object.resource_version().unwrap();
+        self.wait_for(object, &format!("resourceVersion={version}"))
+            .await;
+    }
+
+    /// Waits until this replica has seen that the object is gone.
+    pub(crate) async fn processed_deletion<K>(&self, object: &K)
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        self.wait_for(object, "absent=true").await;
+    }
+
+    async fn wait_for<K>(&self, object: &K, state: &str)
+    where
+        K: Resource<DynamicType = ()>,
+    {
         let (kind, name) = (K::kind(&()), object.name_any());
         let namespace = object.namespace().unwrap_or_default();
-        let version = object.resource_version().unwrap();
-        let path = format!(
-            "/debug/processed?kind={kind}&namespace={namespace}&name={name}&resourceVersion={version}"
-        );
-        let asked = client::send(self.admin, request("localhost", &path));
-        let reply = tokio::time::timeout(SOON, asked).await;
-        let reply = reply.unwrap_or_else(|_| panic!("{kind} {name} never processed"));
+        let path =
+            format!("/debug/processed?kind={kind}&namespace={namespace}&name={name}&{state}");
+        let reply = client::send(self.admin, request("localhost", &path)).await;
         let reply = reply.unwrap_or_else(|error| panic!("{path}: {error:#}"));
         assert_eq!(reply.status, StatusCode::OK, "{path}: {}", reply.body);
     }
 
-    pub(crate) async fn processed_all<K: Kind>(&self, objects: &[K]) {
+    pub(crate) async fn processed_all<K>(&self, objects: &[K])
+    where
+        K: Resource<DynamicType = ()>,
+    {
         for object in objects {
             self.processed(object).await;
         }
@@ -109,16 +129,18 @@ impl Replica {
         reply.unwrap_or_else(|error| panic!("GET https://{host}{path}: {error:#}"))
     }
 
-    /// Waits until the path is answered with this status: for what has no version to wait for.
-    pub(crate) async fn answers(&self, status: StatusCode, host: &str, path: &str) -> Reply {
-        let what = format!("{status} for http://{host}{path}");
-        eventually(&what, SOON, async || {
-            let reply = client::send(self.http, request(host, path)).await;
-            let reply = reply.map_err(|error| format!("{error:#}"))?;
-            let as_wanted = reply.status == status;
-            as_wanted.then_some(reply).ok_or("another".into())
-        })
-        .await
+    /// The pods that answer this many requests one after the other.
+    pub(crate) async fn pods(&self, host: &str, requests: usize) -> BTreeSet<String> {
+        let mut pods = BTreeSet::new();
+        for _ in 0..requests {
+            pods.insert(self.get(host, "/").await.pod().to_owned());
+        }
+        pods
+    }
+
+    /// The status of the answer to one request.
+    pub(crate) async fn status(&self, host: &str, path: &str) -> StatusCode {
+        self.get(host, path).await.status
     }
 
     pub(crate) fn log(&self) -> String {

@@ -152,9 +152,14 @@ impl Tenant {
         Workload::create(self, name, pods).await
     }
 
-    /// One replica of the controller, serving.
+    /// The only replica of the controller, ready.
     pub(crate) async fn controller(&self) -> Replica {
-        let mut replica = Replica::start(self, "bywash-0", &[]);
+        self.replica("bywash-0", &[]).await
+    }
+
+    /// A replica with these arguments besides the usual ones, ready.
+    pub(crate) async fn replica(&self, pod: &str, more: &[&str]) -> Replica {
+        let mut replica = Replica::start(self, pod, more);
         replica.ready().await;
         replica
     }

@@ -28,7 +28,7 @@ pub(super) async fn grant(client: &Client) {
                 {"apiGroups": ["networking.k8s.io"], "resources": ["ingresses/status"],
                     "verbs": ["get", "patch", "update"]},
                 {"apiGroups": ["", "events.k8s.io"], "resources": ["events"],
-                    "verbs": ["get", "create", "patch", "update"]},
+                    "verbs": ["get", "create", "patch"]},
                 {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"],
                     "verbs": ["get", "list", "watch", "create", "update", "patch"]},
             ],
