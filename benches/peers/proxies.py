@@ -1,6 +1,6 @@
 """The proxies under test, each set up to do the same work.
 
-One worker; the same three endpoints over kept connections; the same forwarding fields; metrics on,
+As many workers; the same three endpoints over kept connections; the same forwarding fields; metrics on,
 access log off; TLS 1.3 with the same P-256 certificate; HTTP/2 by ALPN. Everything else is as the
 product ships it, except nginx's buffers: as shipped it writes bodies of these sizes to disk, which
 would cost it three times as much and flatter everyone else.
@@ -51,7 +51,7 @@ def _servers(pattern):
 NGINX = """\
 daemon off;
 {user}
-worker_processes 1;
+worker_processes {workers};
 pid {work}/nginx.pid;
 error_log stderr warn;
 events {{ worker_connections 8192; }}
@@ -78,8 +78,8 @@ http {{
     keepalive_requests 1000000000;
   }}
   server {{
-    listen 127.0.0.1:{http} backlog=4096;
-    listen 127.0.0.1:{https} ssl http2 backlog=4096;
+    listen 127.0.0.1:{http} backlog=4096 reuseport;
+    listen 127.0.0.1:{https} ssl http2 backlog=4096 reuseport;
     http2_max_requests 1000000000;
     location / {{
       proxy_pass http://backend;
@@ -99,17 +99,18 @@ http {{
 """
 
 
-def nginx(work, http, https):
+def nginx(work, http, https, workers):
     config = work / "nginx.conf"
     servers = _servers("    server {host}:{port};")
-    config.write_text(NGINX.format(work=work, user=backend.run_as(), servers=servers, http=http, https=https))
+    user = backend.run_as()
+    config.write_text(NGINX.format(work=work, user=user, workers=workers, servers=servers, http=http, https=https))
     program = backend.nginx()
     return Proxy("nginx", http, https, _version([program, "-v"]), [program, "-c", config, "-p", work])
 
 
 HAPROXY = """\
 global
-  nbthread 1
+  nbthread {workers}
   maxconn 4000
   ssl-default-bind-options ssl-min-ver TLSv1.3
 defaults
@@ -136,14 +137,14 @@ backend endpoints
 """
 
 
-def haproxy(work, http, https):
+def haproxy(work, http, https, workers):
     program = shutil.which("haproxy", path=os.environ["PATH"] + ":/usr/sbin")
     if not program:
         return None
     (work / "tls.pem").write_text((work / "tls.crt").read_text() + (work / "tls.key").read_text())
     config = work / "haproxy.cfg"
     servers = _servers("  server s{index} {host}:{port}")
-    config.write_text(HAPROXY.format(work=work, servers=servers, http=http, https=https))
+    config.write_text(HAPROXY.format(work=work, workers=workers, servers=servers, http=http, https=https))
     return Proxy("haproxy", http, https, _version([program, "-v"]), [program, "-db", "-f", config])
 
 
@@ -191,7 +192,7 @@ def _envoy_listener(port, tls):
     }
 
 
-def envoy(work, http, https):
+def envoy(work, http, https, workers):
     program = shutil.which("envoy")
     if not program:
         return None
@@ -223,7 +224,7 @@ def envoy(work, http, https):
             }
         )
     )
-    argv = [program, "-c", config, "--concurrency", "1", "--use-dynamic-base-id", "-l", "error"]
+    argv = [program, "-c", config, "--concurrency", workers, "--use-dynamic-base-id", "-l", "error"]
     return Proxy("envoy", http, https, _version([program, "--version"]), argv)
 
 
@@ -289,7 +290,8 @@ endpoints:
 """
 
 
-def bywash(work, http, https, program, runtime):
+def bywash(work, ports, workers, program, runtime):
+    http, https = ports
     name = "bywash" if runtime == "per-core" else f"bywash-{runtime}"
     directory = work / "manifests"
     directory.mkdir(exist_ok=True)
@@ -311,7 +313,7 @@ def bywash(work, http, https, program, runtime):
         f"--https-address=127.0.0.1:{https}",
         "--metrics-address=127.0.0.1:0",
         "--admin-address=none",
-        "--workers=1",
+        f"--workers={workers}",
         f"--runtime={runtime}",
         "--access-log=off",
     ]
@@ -328,7 +330,7 @@ def build_certificate(work):
         raise Failed(f"openssl failed: {done.stderr.strip()}")
 
 
-def available(work, wanted, program, runtimes):
+def available(work, wanted, workers, program, runtimes):
     """The proxies of `wanted` that are installed, nginx first: it is what ratios refer to."""
     makers = {
         "nginx": nginx,
@@ -340,12 +342,12 @@ def available(work, wanted, program, runtimes):
     for name in ["nginx", *(n for n in makers if n != "nginx")]:
         if name in wanted or name == "nginx":
             port = next(ports)
-            if proxy := makers[name](work, port, port + 1):
+            if proxy := makers[name](work, port, port + 1, workers):
                 found.append(proxy)
     if "bywash" in wanted:
         if not Path(program).exists():
             raise Failed(f"{program} is missing: cargo build --release")
         for runtime in runtimes:
             port = next(ports)
-            found.append(bywash(work, port, port + 1, program, runtime))
+            found.append(bywash(work, (port, port + 1), workers, program, runtime))
     return found

@@ -55,5 +55,6 @@ def machine(proxies, arguments):
     versions = ", ".join(f"{proxy.name} {proxy.version}" for proxy in proxies)
     return (
         f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC; {cores} × {model}; Linux {platform.release()}; {system}; "
-        f"commit {commit.stdout.strip() or 'unknown'}; {arguments.rounds} rounds of {arguments.seconds} s; {versions}"
+        f"commit {commit.stdout.strip() or 'unknown'}; workers: {arguments.workers}, on cores {arguments.proxy_cores}, load on {arguments.load_cores}; "
+        f"{arguments.rounds} rounds of {arguments.seconds} s; {versions}"
     )

@@ -46,7 +46,7 @@ impl Debug {
     fn snapshot(&self) -> Answer {
         let snapshot = self.state.borrow().snapshot.clone();
         match snapshot {
-            Some(snapshot) => answer(StatusCode::OK, TEXT, format!("{snapshot:#?}\n")),
+            Some(snapshot) => answer(StatusCode::OK, TEXT, snapshot.to_string()),
             None => answer(
                 StatusCode::SERVICE_UNAVAILABLE,
                 TEXT,

@@ -124,6 +124,13 @@ impl Running {
             metrics: ports.metrics.as_ref().map(Port::address),
             admin: ports.admin.as_ref().map(Port::address),
         };
+        tracing::info!(
+            http = shown_address(addresses.http),
+            https = shown_address(addresses.https),
+            metrics = shown_address(addresses.metrics),
+            admin = shown_address(addresses.admin),
+            "listening",
+        );
         let (readiness, ready) = watch::channel(Readiness::default());
         let (processed, known) = watch::channel(Processed::default());
         let (state, shown) = watch::channel(State::default());
@@ -144,13 +151,6 @@ impl Running {
         );
         let follow = serving::follow(joiner, reconciled, in_force, announcements);
         tasks.spawn("serving", follow);
-        tracing::info!(
-            http = shown_address(addresses.http),
-            https = shown_address(addresses.https),
-            metrics = shown_address(addresses.metrics),
-            admin = shown_address(addresses.admin),
-            "listening",
-        );
         Ok(Self {
             addresses,
             data_plane,

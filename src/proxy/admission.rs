@@ -21,6 +21,7 @@ pub(crate) struct Admission {
     total: AtomicUsize,
     workers: Box<[AtomicUsize]>,
     addresses: Mutex<HashMap<IpAddr, usize, RandomState>>,
+    refused: AtomicUsize,
     /// Told whenever the last connection has ended.
     empty: Notify,
 }
@@ -34,6 +35,7 @@ impl Admission {
             total: AtomicUsize::new(0),
             workers: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
             addresses: Mutex::default(),
+            refused: AtomicUsize::new(0),
             empty: Notify::new(),
         }
     }
@@ -48,7 +50,7 @@ impl Admission {
         worker: usize,
     ) -> Option<Pass> {
         if self.total.fetch_add(1, Ordering::Relaxed) >= self.max {
-            self.leave();
+            self.refuse("of all clients");
             return None;
         }
         let address = limited.then(|| network(address));
@@ -60,7 +62,7 @@ impl Admission {
             let count = addresses.entry(address).or_default();
             if *count >= self.max_per_address {
                 drop(addresses);
-                self.leave();
+                self.refuse("of one client address");
                 return None;
             }
             *count += 1;
@@ -106,6 +108,15 @@ impl Admission {
                 return;
             }
             told.await;
+        }
+    }
+
+    /// Tells about the 1st, 2nd, 4th, 8th, …: whoever floods us must not flood the log.
+    fn refuse(&self, connections: &str) {
+        self.leave();
+        let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
+        if refused.is_power_of_two() {
+            tracing::warn!(refused, "the limit on connections {connections} is reached");
         }
     }
 

@@ -27,6 +27,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::admission::Pass;
 use super::client::ConnectionState;
 use super::listener;
+use crate::telemetry::metrics::ConnectionGuard;
 
 /// The limits of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +42,8 @@ pub(crate) struct Limits {
 
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 256 * 1024;
+/// For the rest of a request body whose response has ended already.
+const LEFTOVER: Duration = Duration::from_secs(30);
 const REQUEST_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 const PREFACE: usize = 24;
@@ -108,7 +111,8 @@ pub(crate) struct ClientIo {
     first: [u8; PREFACE],
     /// Which of them are left.
     first_left: Range<usize>,
-    _pass: Pass,
+    /// What ends with the connection, also when it becomes a tunnel.
+    _held: (Pass, ConnectionGuard),
 }
 
 impl ClientIo {
@@ -117,7 +121,7 @@ impl ClientIo {
         transport: Transport,
         state: Arc<ConnectionState>,
         limits: Limits,
-        pass: Pass,
+        held: (Pass, ConnectionGuard),
     ) -> Self {
         Self {
             transport,
@@ -135,7 +139,7 @@ impl ClientIo {
             linger_until: None,
             first: [0; PREFACE],
             first_left: 0..0,
-            _pass: pass,
+            _held: held,
         }
     }
 
@@ -194,6 +198,9 @@ impl ClientIo {
         }
         let deadline = match self.waiting {
             Waiting::Request => self.state.waiting_since() + self.limits.keepalive,
+            Waiting::Head if self.state.body_expected() => {
+                self.since + self.limits.header.max(LEFTOVER)
+            }
             Waiting::Head | Waiting::Retirement => self.since + self.limits.header,
         };
         if !self.passed(cx, deadline) {
@@ -212,7 +219,10 @@ impl ClientIo {
                 Poll::Ready(Ok(()))
             }
             Waiting::Head => {
-                self.say_request_timeout(cx);
+                // What came may as well be the rest of a body: no head, nothing to answer.
+                if !self.state.body_expected() {
+                    self.say_request_timeout(cx);
+                }
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
         }

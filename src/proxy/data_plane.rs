@@ -27,6 +27,7 @@ use super::listener::listen;
 use super::settings::{RuntimeKind, Settings};
 use super::tls::{ServedCertificates, server_config};
 use super::worker::{Shared, Worker};
+use crate::telemetry::metrics::Metrics;
 
 /// The running data plane. Dropping it ends it at once.
 #[derive(Debug)]
@@ -51,13 +52,14 @@ impl DataPlane {
     /// When an address cannot be bound, a thread not be started or TLS not be set up.
     pub fn start(settings: &Settings, gateway: Arc<Gateway>) -> io::Result<Self> {
         let serving = Arc::clone(&gateway.serving);
+        let metrics = Arc::clone(&gateway.metrics);
         let certificates = ServedCertificates::new(serving, |serving| &serving.certificates)
             .map_err(io::Error::other)?;
         let handler = move |client: Arc<ClientContext>, request| {
             let gateway = Arc::clone(&gateway);
             async move { gateway.handle(&client, request).await }
         };
-        Self::launch(settings, Arc::new(certificates), handler)
+        Self::launch(settings, Arc::new(certificates), metrics, handler)
     }
 
     /// Binds, and serves with this handler and these certificates.
@@ -67,6 +69,7 @@ impl DataPlane {
     pub(crate) fn launch<H: Handler>(
         settings: &Settings,
         certificates: Arc<dyn ResolvesServerCert>,
+        metrics: Arc<Metrics>,
         handler: H,
     ) -> io::Result<Self> {
         let count = settings.workers.get();
@@ -99,6 +102,7 @@ impl DataPlane {
             proxies: TrustedProxies::new(&settings.trusted_proxies),
             tls,
             admission: Arc::clone(&admission),
+            metrics,
             handovers,
             draining: drained,
         });

@@ -12,7 +12,7 @@
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
-use http::header::{CONNECTION, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
@@ -223,8 +223,11 @@ fn expectation(parts: &Parts) -> Result<bool, ClientFault> {
 }
 
 /// RFC 9110 section 7.8: a switch is asked for by `Upgrade` together with `Connection: upgrade`.
+///
+/// Ignoring one is always allowed, and done where the request has a body: two recipients could
+/// disagree on which protocol its bytes belong to.
 fn upgrade(headers: &HeaderMap) -> Result<Option<Upgrade>, ClientFault> {
-    if !headers.contains_key(UPGRADE) || !connection_has(headers, "upgrade") {
+    if !headers.contains_key(UPGRADE) || !connection_has(headers, "upgrade") || has_body(headers) {
         return Ok(None);
     }
     let mut kept = String::new();
@@ -257,8 +260,13 @@ fn upgrade(headers: &HeaderMap) -> Result<Option<Upgrade>, ClientFault> {
     }))
 }
 
+fn has_body(headers: &HeaderMap) -> bool {
+    let length = headers.get(CONTENT_LENGTH);
+    headers.contains_key(TRANSFER_ENCODING) || length.is_some_and(|length| length != "0")
+}
+
 /// A tunnel of HTTP through which requests would pass unseen (`h2c`, RFC 9113 section 3.1), or of
-/// TLS below it (RFC 2817): not asked of an upstream. Ignoring an upgrade is always allowed.
+/// TLS below it (RFC 2817): not asked of an upstream.
 fn is_another_http(protocol: &str) -> bool {
     ["h2c", "h2", "http", "tls"]
         .iter()

@@ -31,6 +31,7 @@ use super::head;
 use super::settings::Settings;
 use super::tls::{CertificateTable, ServedCertificates};
 use crate::failure::Cause;
+use crate::telemetry::metrics::Metrics;
 
 /// No test waits longer for anything.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -66,7 +67,7 @@ fn start(settings: &Settings) -> Server {
         let gate = Arc::clone(&gate);
         move |context, request| handle(context, request, Arc::clone(&gate), sees.clone())
     };
-    let plane = DataPlane::launch(settings, Arc::new(resolver), handler).unwrap();
+    let plane = DataPlane::launch(settings, Arc::new(resolver), Metrics::new(2), handler).unwrap();
     Server {
         http: plane.http_address().unwrap(),
         plane,

@@ -20,6 +20,7 @@ use super::client_io::{ClientIo, Limits, Transport};
 use super::connection::{Handler, serve};
 use super::forwarded::{Peer, TrustedProxies};
 use super::listener;
+use crate::telemetry::metrics::Metrics;
 
 /// What all workers know.
 pub(crate) struct Shared<H> {
@@ -28,6 +29,7 @@ pub(crate) struct Shared<H> {
     pub(crate) proxies: TrustedProxies,
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) admission: Arc<Admission>,
+    pub(crate) metrics: Arc<Metrics>,
     /// Where each worker takes over connections of others.
     pub(crate) handovers: Vec<mpsc::Sender<Accepted>>,
     pub(crate) draining: watch::Receiver<bool>,
@@ -175,8 +177,10 @@ fn spawn<H: Handler>(
             return;
         };
         let worker = pass.worker();
+        let open = shared.metrics.client_connection(worker);
         let acceptor = shared.tls.as_ref().filter(|_| tls);
         let Some((transport, tls)) = handshake(stream, acceptor, shared.limits.header).await else {
+            shared.metrics.tls_handshake_failed(worker);
             return;
         };
         let context = Arc::new(ClientContext {
@@ -185,7 +189,8 @@ fn spawn<H: Handler>(
             worker,
             state: Arc::default(),
         });
-        let io = ClientIo::new(transport, Arc::clone(&context.state), shared.limits, pass);
+        let state = Arc::clone(&context.state);
+        let io = ClientIo::new(transport, state, shared.limits, (pass, open));
         let (handler, draining) = (shared.handler.clone(), shared.draining.clone());
         drop(shared);
         serve(io, context, handler, draining).await;

@@ -2,7 +2,8 @@
 //!
 //! The data plane fills a [`Record`] of borrowed fields when a request has ended; it is written
 //! straight into the worker's [spool](super::spool), so that a line costs no allocation and never
-//! waits. A blocked reader costs lines, which are counted, never requests.
+//! waits. A blocked reader costs lines, which are counted, never requests. Lines of different workers
+//! may change places within the few milliseconds for which they are gathered.
 //!
 //! The query of a URL often carries secrets (tokens, names), so that it is logged only when asked for.
 

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, and shows then what the program said"
 )]
 
+mod access_log;
 mod directory;
 mod ending;
 mod http;

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -67,17 +67,28 @@ impl Program {
         let mut shell = Command::new("sh");
         let script = format!("{preparation} && exec \"$0\" \"$@\"");
         shell.args(["-c", &script, env!("CARGO_BIN_EXE_bywash")]);
-        let program = Self::spawn(shell, &["standalone", directory.to_str().unwrap()]);
+        let arguments = ["standalone", directory.to_str().unwrap()];
+        let program = Self::spawn(shell, &arguments, Stdio::null());
         program.said("serving");
         program
     }
 
-    /// Any command that serves, as soon as its ports are bound.
-    pub(crate) fn start(arguments: &[&str]) -> Self {
-        Self::spawn(command(&[]), arguments)
+    /// `bywash standalone`, ready, with its stdout for the test to read.
+    pub(crate) fn standalone_logging(directory: &Path, more: &[&str]) -> (Self, ChildStdout) {
+        let directory = directory.to_str().unwrap();
+        let arguments = [&["standalone", directory], more].concat();
+        let mut program = Self::spawn(command(&[]), &arguments, Stdio::piped());
+        program.said("serving");
+        let stdout = program.child.stdout.take().unwrap();
+        (program, stdout)
     }
 
-    fn spawn(mut command: Command, arguments: &[&str]) -> Self {
+    /// Any command that serves, as soon as its ports are bound.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::spawn(command(&[]), arguments, Stdio::null())
+    }
+
+    fn spawn(mut command: Command, arguments: &[&str], stdout: Stdio) -> Self {
         let common = [
             "--http-address=127.0.0.1:0",
             "--https-address=none",
@@ -90,7 +101,7 @@ impl Program {
             .args(arguments)
             .args(common)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

@@ -24,6 +24,16 @@ fn a_program_that_serves_is_alive_ready_and_routes() {
 }
 
 #[test]
+fn one_runtime_for_all_workers_serves_the_same() {
+    let upstream = Upstream::start("cart", Answers::AtOnce);
+    let manifests = Manifests::routing("shop.example", upstream.address);
+    let program = Program::standalone(manifests.path(), &["--runtime=shared"]);
+    for _ in 0..10 {
+        assert_eq!(get(program.http, "shop.example", "/").body, "cart");
+    }
+}
+
+#[test]
 fn without_an_api_server_it_is_alive_but_never_ready_and_denies_no_route() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap();
     let server = closed.local_addr().unwrap();

@@ -270,6 +270,23 @@ fn a_malformed_upgrade_is_refused() {
 }
 
 #[test]
+fn a_request_with_a_body_does_not_upgrade() {
+    let upgrading = || {
+        given("POST", "/")
+            .with("host", "a")
+            .with("connection", "upgrade")
+            .with("upgrade", "websocket")
+    };
+    let upgrade = |request: Given| request.read().unwrap().upgrade;
+    assert_eq!(upgrade(upgrading().with("content-length", "5")), None);
+    assert_eq!(
+        upgrade(upgrading().with("transfer-encoding", "chunked")),
+        None
+    );
+    assert!(upgrade(upgrading().with("content-length", "0")).is_some());
+}
+
+#[test]
 fn http_1_0_does_not_upgrade() {
     let head = get("/")
         .version(Version::HTTP_10)
