@@ -166,7 +166,7 @@ pub struct Drain {
 /// What `run` needs besides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
-    /// Which kubeconfig; absent: the Pod's own account, or the usual places.
+    /// Which kubeconfig; absent: the usual places, else the Pod's own account.
     pub kubeconfig: Option<PathBuf>,
     /// Only objects of this namespace; absent: of all.
     pub watch_namespace: Option<String>,
@@ -174,7 +174,7 @@ pub struct Cluster {
     pub publish_service: Option<NamespacedName>,
     /// Addresses that are written to Ingresses.
     pub publish_addresses: Vec<PublishedAddress>,
-    /// Whether anything is written at all.
+    /// Whether addresses are written to the status of Ingresses.
     pub update_status: bool,
     /// The namespace of the Lease; absent: that of the Pod or of the kubeconfig.
     pub lease_namespace: Option<String>,

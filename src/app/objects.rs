@@ -89,3 +89,14 @@ fn own_address(peer: IpAddr) -> Option<IpAddr> {
     socket.connect((peer, 9)).ok()?;
     Some(socket.local_addr().ok()?.ip())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn towards_loopback_our_address_is_on_loopback_too() {
+        let address = own_address([127, 0, 0, 1].into()).unwrap();
+        assert!(address.is_loopback(), "{address}");
+    }
+}

@@ -29,3 +29,24 @@ impl Tasks {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_ends_by_itself_is_named() {
+        let mut tasks = Tasks::default();
+        tasks.spawn("the one that stays", std::future::pending());
+        tasks.spawn("the one that ends", async {});
+        assert_eq!(tasks.ended().await, "the one that ends");
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_is_noticed() {
+        let mut tasks = Tasks::default();
+        tasks.spawn("the one that stays", std::future::pending());
+        tasks.spawn("the one that panics", async { panic!("as it should") });
+        assert_eq!(tasks.ended().await, "a task that panicked");
+    }
+}

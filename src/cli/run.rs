@@ -12,7 +12,7 @@ use crate::config::{Cluster, Config, LogFormat, ModeDefaults};
 use super::{Failure, ended};
 
 const NEXT_STEPS: &str = "\
-In a cluster it uses its Pod's service account; elsewhere $KUBECONFIG or ~/.kube/config.
+It uses $KUBECONFIG or ~/.kube/config where there is one, else its Pod's service account.
 
 Next steps:
   kubectl describe ingress NAME                    what is wrong with an Ingress, as Events

@@ -204,7 +204,7 @@ pub struct ServingFlags {
 /// What `run` needs besides.
 #[derive(Args, Clone, Debug)]
 pub struct ClusterFlags {
-    /// The kubeconfig to use [default: the Pod's service account, else $KUBECONFIG or ~/.kube/config]
+    /// The kubeconfig to use [default: $KUBECONFIG or ~/.kube/config, else the Pod's service account]
     #[arg(
         long,
         env = "BYWASH_KUBECONFIG",
@@ -238,7 +238,8 @@ pub struct ClusterFlags {
     )]
     pub publish_address: Vec<PublishedAddress>,
 
-    /// Whether statuses and Events are written; false allows a trial beside another controller
+    /// Whether addresses are written to the status of Ingresses; false allows a trial beside another
+    /// controller (Events are written all the same)
     #[arg(long, env = "BYWASH_UPDATE_STATUS", value_name = "BOOL", default_value_t = true, action = ArgAction::Set, help_heading = "Cluster")]
     pub update_status: bool,
 
