@@ -5,15 +5,13 @@
 //! resolving keeps its last addresses; one that never did fails requests with the resolver's reason.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::net::NetError;
 
 use crate::failure::Cause;
-
-use super::registry::{NamedUpstream, Registry};
 
 /// The shortest time between two look-ups of a name that resolves.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
@@ -24,31 +22,20 @@ const MAX_INTERVAL: Duration = Duration::from_secs(300);
 /// Before a failed look-up is repeated.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Looks the upstream's name up, again and again, until the upstream is gone.
+/// Looks a name up, again and again, until `take` says that nobody wants the result any more.
 pub(super) async fn keep_resolved(
-    registry: Weak<Registry>,
-    upstream: Weak<NamedUpstream>,
     resolver: Arc<TokioResolver>,
+    (name, port): (Arc<str>, u16),
+    take: impl Fn(Result<Vec<SocketAddr>, Cause>) -> bool,
 ) {
     loop {
-        let Some(current) = upstream.upgrade() else {
+        let (result, pause) = match resolve(&resolver, &name, port).await {
+            Ok((addresses, ttl)) => (Ok(addresses), ttl.clamp(MIN_INTERVAL, MAX_INTERVAL)),
+            Err(cause) => (Err(cause), RETRY_INTERVAL),
+        };
+        if !take(result) {
             return;
-        };
-        let result = resolve(&resolver, current.name(), current.port()).await;
-        let Some(registry) = registry.upgrade() else {
-            return;
-        };
-        let pause = match result {
-            Ok((addresses, ttl)) => {
-                registry.resolved(&current, &addresses);
-                ttl.clamp(MIN_INTERVAL, MAX_INTERVAL)
-            }
-            Err(cause) => {
-                current.not_resolved(cause);
-                RETRY_INTERVAL
-            }
-        };
-        drop((current, registry));
+        }
         tokio::time::sleep(pause).await;
     }
 }

@@ -73,8 +73,6 @@ enum Endpoints {
 #[derive(Debug)]
 pub struct NamedUpstream {
     id: UpstreamId,
-    name: Arc<str>,
-    port: u16,
     resolved: ArcSwap<Result<EndpointSet, Cause>>,
 }
 
@@ -127,16 +125,8 @@ impl Upstream {
 }
 
 impl NamedUpstream {
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub(super) fn port(&self) -> u16 {
-        self.port
-    }
-
     /// Keeps the last addresses, if there ever were any.
-    pub(super) fn not_resolved(&self, cause: Cause) {
+    fn not_resolved(&self, cause: Cause) {
         if self.resolved.load().is_err() {
             self.resolved.store(Arc::new(Err(cause)));
         }
@@ -186,7 +176,7 @@ impl Registry {
     }
 
     /// Takes the addresses that a name resolved to.
-    pub(super) fn resolved(&self, upstream: &NamedUpstream, addresses: &[SocketAddr]) {
+    fn resolved(&self, upstream: &NamedUpstream, addresses: &[SocketAddr]) {
         let mut state = self.lock();
         let ready = addresses
             .iter()
@@ -250,17 +240,24 @@ impl Registry {
     ) -> Arc<NamedUpstream> {
         let named = Arc::new(NamedUpstream {
             id: id.clone(),
-            name,
-            port,
             resolved: ArcSwap::from_pointee(Err(Cause::DnsTimeout)),
         });
-        match resolver(state) {
-            Some(resolver) => {
-                let upstream = Arc::downgrade(&named);
-                tokio::spawn(keep_resolved(Arc::downgrade(self), upstream, resolver));
+        let Some(resolver) = resolver(state) else {
+            named.resolved.store(Arc::new(Err(Cause::DnsError)));
+            return named;
+        };
+        let (registry, upstream) = (Arc::downgrade(self), Arc::downgrade(&named));
+        let take = move |result: Result<Vec<SocketAddr>, Cause>| {
+            let (Some(registry), Some(upstream)) = (registry.upgrade(), upstream.upgrade()) else {
+                return false;
+            };
+            match result {
+                Ok(addresses) => registry.resolved(&upstream, &addresses),
+                Err(cause) => upstream.not_resolved(cause),
             }
-            None => named.resolved.store(Arc::new(Err(Cause::DnsError))),
-        }
+            true
+        };
+        tokio::spawn(keep_resolved(resolver, (name, port), take));
         named
     }
 
