@@ -3,6 +3,10 @@
 //! hyper reports the end of a connection with the same error whether it came before the request was
 //! written, after it, or inside the response head. The difference decides whether a POST may be sent
 //! again, so it is counted at the socket.
+//!
+//! A failed write is not told to hyper, which would give up at once: an endpoint may have answered
+//! before it stopped taking the request (413, then a reset), and that answer is still to be read. So
+//! the failure waits until the reader has nothing more, and what is written meanwhile goes nowhere.
 
 use std::io;
 use std::pin::Pin;
@@ -76,13 +80,48 @@ pin_project_lite::pin_project! {
         #[pin]
         inner: T,
         traffic: Arc<Traffic>,
+        // Why writing failed, until the reader is told.
+        broken: Option<io::Error>,
+        // Whether writing has failed.
+        mute: bool,
     }
 }
 
 impl<T> CountingIo<T> {
     /// Counts what moves on the stream.
     pub fn new(inner: T, traffic: Arc<Traffic>) -> Self {
-        Self { inner, traffic }
+        Self {
+            inner,
+            traffic,
+            broken: None,
+            mute: false,
+        }
+    }
+}
+
+impl<T> CountingIo<T> {
+    /// Writes, or drops these bytes when writing has failed.
+    fn write(
+        self: Pin<&mut Self>,
+        length: usize,
+        write: impl FnOnce(Pin<&mut T>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let this = self.project();
+        if *this.mute {
+            return Poll::Ready(Ok(length));
+        }
+        match write(this.inner) {
+            Poll::Ready(Ok(written)) => {
+                this.traffic.written.fetch_add(written as u64, Relaxed);
+                Poll::Ready(Ok(written))
+            }
+            Poll::Ready(Err(error)) => {
+                *this.broken = Some(error);
+                *this.mute = true;
+                Poll::Ready(Ok(length))
+            }
+            Poll::Pending => Poll::Pending,
+        }
     }
 }
 
@@ -98,6 +137,10 @@ impl<T: AsyncRead> AsyncRead for CountingIo<T> {
         let bytes = &buf.filled()[before..];
         if !bytes.is_empty() {
             this.traffic.received(bytes);
+        } else if polled.is_ready()
+            && let Some(broken) = this.broken.take()
+        {
+            return Poll::Ready(Err(broken));
         }
         polled
     }
@@ -109,12 +152,7 @@ impl<T: AsyncWrite> AsyncWrite for CountingIo<T> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let this = self.project();
-        let polled = this.inner.poll_write(cx, buf);
-        if let Poll::Ready(Ok(n)) = polled {
-            this.traffic.written.fetch_add(n as u64, Relaxed);
-        }
-        polled
+        self.write(buf.len(), |inner| inner.poll_write(cx, buf))
     }
 
     fn poll_write_vectored(
@@ -122,12 +160,8 @@ impl<T: AsyncWrite> AsyncWrite for CountingIo<T> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let this = self.project();
-        let polled = this.inner.poll_write_vectored(cx, bufs);
-        if let Poll::Ready(Ok(n)) = polled {
-            this.traffic.written.fetch_add(n as u64, Relaxed);
-        }
-        polled
+        let length = bufs.iter().map(|buf| buf.len()).sum();
+        self.write(length, |inner| inner.poll_write_vectored(cx, bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
