@@ -13,7 +13,9 @@ use super::counting::Moved;
 pub fn connect_failure(error: &io::Error) -> Cause {
     use io::ErrorKind as Kind;
     match error.kind() {
-        Kind::ConnectionRefused | Kind::ConnectionReset => Cause::ConnectionRefused,
+        Kind::ConnectionRefused => Cause::ConnectionRefused,
+        // The connection stood, and was gone before anything was made of it.
+        Kind::ConnectionReset => Cause::ClosedBeforeSend,
         Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NetworkDown => {
             Cause::AddressUnroutable
         }
@@ -98,6 +100,7 @@ mod tests {
             (113, Cause::AddressUnroutable),
             (101, Cause::AddressUnroutable),
             (110, Cause::ConnectTimeout),
+            (104, Cause::ClosedBeforeSend),
             (1, Cause::AddressUnroutable),
             (13, Cause::AddressUnroutable),
         ] {

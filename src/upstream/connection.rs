@@ -1,7 +1,7 @@
 //! One connection to an endpoint: a request at a time.
 
 use std::mem::MaybeUninit;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, Request, Response, header};
@@ -30,8 +30,9 @@ pub const MAX_HEAD: usize = 64 * 1024;
 pub struct Connection {
     sender: http1::SendRequest<RequestBody>,
     traffic: Arc<Traffic>,
-    /// A second descriptor of the socket: hyper owns the first.
-    socket: socket2::Socket,
+    /// A second descriptor of the socket: hyper owns the first. The connection's task owns this one,
+    /// so that neither keeps open what has ended.
+    socket: Weak<socket2::Socket>,
     reused: bool,
     /// How long the endpoint lets the connection idle, if it said.
     idle_hint: Option<Duration>,
@@ -60,6 +61,8 @@ impl Connection {
         let socket = SockRef::from(&stream)
             .try_clone()
             .map_err(|_| Cause::LocalResources)?;
+        let socket = Arc::new(socket);
+        let probed = Arc::downgrade(&socket);
         let traffic = Arc::new(Traffic::default());
         let io = TokioIo::new(CountingIo::new(stream, Arc::clone(&traffic)));
         let (sender, connection) = http1::Builder::new()
@@ -70,13 +73,13 @@ impl Connection {
             .map_err(|_| Cause::ClosedBeforeSend)?;
         // How the connection ends is seen by the request that it serves, if any.
         tokio::spawn(async move {
-            let _counted = counted;
+            let _held = (counted, socket);
             connection.with_upgrades().await
         });
         Ok(Self {
             sender,
             traffic,
-            socket,
+            socket: probed,
             reused: false,
             idle_hint: None,
         })
@@ -147,8 +150,11 @@ impl Connection {
 
     /// An idle connection has nothing to read; an end or stray bytes make it useless.
     fn is_quiet(&self) -> bool {
+        let Some(socket) = self.socket.upgrade() else {
+            return false;
+        };
         let mut byte = [MaybeUninit::uninit()];
-        matches!(self.socket.peek(&mut byte), Err(e) if e.kind() == std::io::ErrorKind::WouldBlock)
+        matches!(socket.peek(&mut byte), Err(e) if e.kind() == std::io::ErrorKind::WouldBlock)
     }
 }
 
