@@ -51,14 +51,20 @@ impl Endpoint {
     }
 
     /// What a further request would wait for here: the load, times the time to a response head.
-    /// `typical` is that time over the whole upstream, in microseconds.
+    /// `typical` is that time over the whole upstream, in microseconds. An endpoint of which nothing
+    /// is known costs nothing for one request at a time: without that, the first answers, which are
+    /// slow everywhere, would make the others look worse than those that a newcomer never gave.
     #[expect(
         clippy::cast_precision_loss,
         reason = "far fewer requests than an f32 holds exactly"
     )]
     pub fn cost(&self, typical: f32, now: Instant) -> f32 {
-        let latency = self.latency.micros(now).unwrap_or(typical);
-        (self.in_flight() as f32 + self.phantom.load(typical, now) + 1.0) * latency
+        let load = self.in_flight() as f32 + self.phantom.load(typical, now);
+        match self.latency.micros(now) {
+            Some(latency) => (load + 1.0) * latency,
+            None if load > 0.0 => (load + 1.0) * typical,
+            None => 0.0,
+        }
     }
 
     /// Takes an answer that is not an error of the server.
