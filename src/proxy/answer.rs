@@ -42,12 +42,13 @@ pub(super) fn failure(
     mut account: Box<Account>,
 ) -> Response<ResponseBody> {
     let status = cause.status();
+    account.responding(status.as_u16(), Some(cause));
+    // Should the client still read, it gets a status that exists.
     let status = if status.as_u16() == 499 {
         StatusCode::BAD_REQUEST
     } else {
         status
     };
-    account.responding(status.as_u16(), Some(cause));
     let text = format!(
         "{} {}\n{}\nRequest ID: {}\n",
         status.as_u16(),

@@ -224,7 +224,13 @@ impl Attempts<'_> {
             if deadline <= Instant::now() {
                 return Err(self.client_fault().unwrap_or(cause).into());
             }
-            self.timer.as_mut().reset(deadline.into());
+            let look = Instant::now() + self.clock.attention();
+            let wake = if uploading {
+                deadline.min(look)
+            } else {
+                deadline
+            };
+            self.timer.as_mut().reset(wake.into());
             tokio::select! {
                 biased;
                 result = &mut exchange => break result,

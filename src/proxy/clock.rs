@@ -52,6 +52,11 @@ impl Clock {
         Some((uploaded + self.request).saturating_duration_since(Instant::now()))
     }
 
+    /// While a body moves, whose turn it is changes unseen: how long it may go unlooked at.
+    pub(super) fn attention(&self) -> Duration {
+        self.send.min(self.client_body)
+    }
+
     /// Until when an attempt that began at `attempt` may go on as it is, and what failed then.
     pub(super) fn limit(&mut self, upload: Option<&Upload>, attempt: Instant) -> (Instant, Cause) {
         match upload.map(Upload::turn) {

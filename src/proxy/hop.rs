@@ -58,17 +58,19 @@ pub(crate) fn offer_upgrade(headers: &mut HeaderMap, upgrade: &Upgrade) {
 
 /// Makes the fields of a response fit for the client.
 ///
-/// `Transfer-Encoding` goes, because hyper frames the message anew. A response that has no content
-/// keeps no `Content-Length` either (RFC 9110 section 8.6).
+/// `Transfer-Encoding` goes, because hyper frames the message anew, and with it a `Content-Length`
+/// that it overrode (RFC 9112 section 6.3). A response that has no content keeps none either
+/// (RFC 9110 section 8.6).
 pub(crate) fn response(status: StatusCode, headers: &mut HeaderMap) {
     for name in named_by_connection(headers).into_iter().flatten() {
         if !is_end_to_end(&name) {
             headers.remove(name);
         }
     }
+    let chunked = headers.contains_key(TRANSFER_ENCODING);
     remove_always(headers);
     headers.remove(PROXY_AUTHENTICATE);
-    if status.is_informational() || status == StatusCode::NO_CONTENT {
+    if chunked || status.is_informational() || status == StatusCode::NO_CONTENT {
         headers.remove(CONTENT_LENGTH);
     }
 }
@@ -299,12 +301,20 @@ mod tests {
             ("content-length", "5"),
             ("x-hop", "1"),
             ("keep-alive", "timeout=5"),
-            ("transfer-encoding", "chunked"),
             ("trailer", "x-sum"),
         ]);
         response(StatusCode::OK, &mut headers);
         let expected = fields(&[("content-length", "5"), ("trailer", "x-sum")]);
         assert_eq!(headers, expected);
+    }
+
+    // RFC 9112 section 6.3
+
+    #[test]
+    fn a_length_that_a_transfer_coding_overrode_goes_with_it() {
+        let mut headers = fields(&[("content-length", "5"), ("transfer-encoding", "chunked")]);
+        response(StatusCode::OK, &mut headers);
+        assert!(headers.is_empty());
     }
 
     // RFC 9110 section 8.6

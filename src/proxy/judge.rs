@@ -33,8 +33,7 @@ pub(super) fn judge<B>(
         return Verdict::Invalid(Cause::BadTransferCoding);
     }
     if status == StatusCode::SWITCHING_PROTOCOLS {
-        let expected = upgrade.is_some() && headers.contains_key(UPGRADE);
-        return if expected {
+        return if upgrade.is_some_and(|upgrade| is_offered(headers, upgrade)) {
             Verdict::Switch
         } else {
             Verdict::Invalid(Cause::UpgradeFailed)
@@ -49,6 +48,24 @@ pub(super) fn judge<B>(
         return Verdict::Retry;
     }
     Verdict::Accept
+}
+
+/// A server may switch only to a protocol that it was offered (RFC 9110 section 7.8).
+fn is_offered(headers: &HeaderMap, upgrade: &Upgrade) -> bool {
+    let list = |value: &[u8]| -> Vec<Vec<u8>> {
+        let items = value.split(|byte| *byte == b',');
+        items
+            .map(|item| item.trim_ascii().to_ascii_lowercase())
+            .collect()
+    };
+    let offered = list(upgrade.protocol.as_bytes());
+    let mut agreed = headers.get_all(UPGRADE).iter();
+    let all_offered = |value: &http::HeaderValue| {
+        list(value.as_bytes())
+            .iter()
+            .all(|item| offered.contains(item))
+    };
+    agreed.next().is_some_and(all_offered) && agreed.all(all_offered)
 }
 
 /// `chunked`, once, or nothing (RFC 9112 section 6.1): we offered no other coding.

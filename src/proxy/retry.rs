@@ -52,8 +52,7 @@ pub(super) enum Next {
 pub(super) fn decide(policy: &Retry, failed: Failed, progress: Progress) -> Next {
     let repeatable = match failed.cause.retry_class() {
         RetryClass::Unsent => true,
-        _ if failed.unsent => true,
-        RetryClass::Idempotent => progress.idempotent || policy.non_idempotent,
+        RetryClass::Idempotent => failed.unsent || progress.idempotent || policy.non_idempotent,
         RetryClass::Never => false,
     };
     if !repeatable || !progress.replayable || progress.elapsed >= policy.within {
