@@ -1,0 +1,24 @@
+//! The data plane on real sockets: scripted upstreams on one side, a byte-exact client on the other.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod dataplane {
+    mod big_body;
+    mod body;
+    pub(crate) mod client;
+    mod connect;
+    mod early_response;
+    pub(crate) mod gateway;
+    mod head;
+    pub(crate) mod log;
+    mod retry;
+    mod reuse;
+    mod share;
+    mod upgrade;
+    mod uploads;
+}

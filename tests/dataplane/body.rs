@@ -1,0 +1,123 @@
+//! The head has been forwarded, and the body breaks: there is no other attempt any more, and the
+//! client's message ends visibly, never as if it were whole.
+
+use bywash::failure::Cause;
+use bywash::faults::script::{Script, Step, send};
+use bywash::faults::{Fault, Peer};
+
+use super::client::{End, get, until};
+use super::gateway::{Gateway, SHORT};
+
+async fn row(fault: Fault, cause: Cause) {
+    let any = "127.0.0.1:0".parse().unwrap();
+    let peer = Peer::start_at(&[any, any], "peer", fault).await.unwrap();
+    let gateway = Gateway::with(&[&peer], |policy| policy.timeouts.read = SHORT);
+    let answer = gateway.ask(get("/")).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.text(), "half");
+    assert_ne!(answer.end, End::Whole);
+    let entry = gateway.logged().await;
+    assert_eq!((entry.status, entry.bytes_sent), (200, 4));
+    assert_eq!(entry.cause.as_deref(), Some(cause.label()));
+    assert_eq!(entry.attempts.len(), 1);
+    assert_eq!(peer.requests(), 1);
+    // Nothing can be read any more on the upstream's connection either.
+    until(&peer, |counts| counts.ended == 1).await;
+}
+
+macro_rules! rows {
+    ($($name:ident: $fault:ident is $cause:ident,)+) => {
+        $(#[tokio::test]
+        async fn $name() {
+            row(Fault::$fault, Cause::$cause).await;
+        })+
+    };
+}
+
+rows! {
+    a_body_shorter_than_announced_is_cut_for_the_client: ShortBody is BodyIncomplete,
+    a_chunked_body_without_an_end_is_cut_for_the_client: CutChunks is BodyIncomplete,
+    a_malformed_chunk_cuts_the_body_for_the_client: BadChunkSize is BodyBadChunk,
+    a_reset_inside_the_body_cuts_it_for_the_client: ResetInBody is BodyReset,
+    a_reset_inside_a_body_of_unknown_length_cuts_it_for_the_client: ResetInCloseDelimited is BodyReset,
+    silence_inside_the_body_cuts_it_for_the_client: StallInBody is BodyTimeout,
+}
+
+/// To HTTP/1.0 there are no chunks: only a reset tells a cut body from a whole one.
+#[tokio::test]
+async fn a_cut_body_of_unknown_length_ends_in_a_reset_for_http_1_0() {
+    for fault in [
+        Fault::CutChunks,
+        Fault::ResetInCloseDelimited,
+        Fault::BadChunkSize,
+    ] {
+        let peer = Peer::start(fault).await.unwrap();
+        let gateway = Gateway::before(&[&peer]);
+        let mut client = gateway.client().await;
+        client
+            .send("GET / HTTP/1.0\r\nHost: shop.test\r\n\r\n")
+            .await;
+        let (_, end) = client.rest().await;
+        assert_eq!(end, End::Reset, "{fault}");
+    }
+}
+
+/// RFC 9112 section 8: this one cannot be told from a whole body.
+#[tokio::test]
+async fn a_body_that_ends_with_the_connection_is_whole() {
+    let script = Script::on_request([
+        Step::ReadBody,
+        send("HTTP/1.1 200 OK\r\n\r\nall of it"),
+        Step::Finish,
+    ]);
+    let peer = Peer::start(script).await.unwrap();
+    let gateway = Gateway::before(&[&peer]);
+    let (answer, entry) = gateway.outcome(get("/")).await;
+    assert_eq!(
+        (answer.text().as_str(), answer.end),
+        ("all of it", End::Whole)
+    );
+    assert_eq!(entry.cause, None);
+}
+
+/// The limit between two reads is not one for the whole body.
+#[tokio::test]
+async fn a_slow_body_outlives_the_limits_of_the_request() {
+    let script = Script::on_request([
+        Step::ReadBody,
+        send("HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nhalf"),
+        Step::Gate,
+        send("rest"),
+    ]);
+    let peer = Peer::start(script).await.unwrap();
+    let gateway = Gateway::with(&[&peer], |policy| {
+        policy.timeouts.request = SHORT;
+        policy.retry.per_try = Some(SHORT);
+    });
+    let mut client = gateway.client().await;
+    client.send(get("/")).await;
+    assert_eq!(client.head().await.status, 200);
+    assert_eq!(client.bytes(4).await, b"half");
+    // The time is what is tested here.
+    tokio::time::sleep(2 * SHORT).await;
+    peer.open(1);
+    assert_eq!(client.bytes(4).await, b"rest");
+    assert_eq!(gateway.logged().await.cause, None);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_inside_the_body_is_499_and_frees_the_upstream() {
+    let peer = Peer::start(Fault::Source).await.unwrap();
+    let gateway = Gateway::before(&[&peer]);
+    let mut client = gateway.client().await;
+    client.send(get("/")).await;
+    client.head().await;
+    client.abort();
+    let entry = gateway.logged().await;
+    assert_eq!(
+        (entry.status, entry.cause.as_deref()),
+        (499, Some("client_aborted"))
+    );
+    assert_eq!(entry.causes(), [""]);
+    until(&peer, |counts| counts.ended == 1).await;
+}

@@ -1,0 +1,204 @@
+//! A data plane over a table built by hand: no Kubernetes, no files.
+//!
+//! One worker, so that what one connection leaves behind is what the next request finds.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bywash::faults::Peer;
+use bywash::proxy::compile::compile;
+use bywash::proxy::handler;
+use bywash::proxy::serving::Serving;
+use bywash::proxy::{DataPlane, RuntimeKind, Settings};
+use bywash::routing::host::HostPattern;
+use bywash::routing::policy::{AddressRules, Policy};
+use bywash::routing::snapshot::{
+    EndpointSource, EndpointSpec, EndpointState, IngressName, Route, Snapshot, Target, Upstream,
+    UpstreamId, VirtualHost,
+};
+use bywash::telemetry::access_log::{AccessLog, Format, Query};
+use bywash::telemetry::metrics::Metrics;
+use bywash::telemetry::spool::SpoolWriter;
+use bywash::upstream::registry::{Registry, Settings as UpstreamSettings};
+
+use super::client::{Answer, Client};
+use super::log::{Entry, Log, log};
+
+/// A running data plane.
+pub(crate) struct Gateway {
+    pub(crate) address: SocketAddr,
+    pub(crate) metrics: Arc<Metrics>,
+    log: Log,
+    _plane: DataPlane,
+    _registry: Arc<Registry>,
+    _writer: SpoolWriter,
+}
+
+/// What a gateway is given.
+pub(crate) struct Setup {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) rules: AddressRules,
+    pub(crate) settings: Settings,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            snapshot: Snapshot::default(),
+            rules: AddressRules {
+                allow_loopback: true,
+                prohibited: Vec::new(),
+            },
+            settings: Settings {
+                http: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+                https: None,
+                workers: NonZeroUsize::MIN,
+                runtime: RuntimeKind::PerCore,
+                ..Settings::default()
+            },
+        }
+    }
+}
+
+/// The addresses of several peers.
+pub(crate) fn addresses(peers: &[&Peer]) -> Vec<SocketAddr> {
+    let addresses = peers.iter().flat_map(|peer| peer.addresses());
+    addresses.copied().collect()
+}
+
+/// A table of one route, for every host and path.
+pub(crate) fn everything_to(target: Target, policy: Policy) -> VirtualHost {
+    VirtualHost {
+        default: Some(Arc::new(Route {
+            ingress: IngressName {
+                namespace: "shop".into(),
+                name: "shop".into(),
+            },
+            target,
+            policy: Arc::new(policy),
+        })),
+        ..VirtualHost::default()
+    }
+}
+
+fn upstream(endpoints: &[SocketAddr]) -> Upstream {
+    let mut endpoints = endpoints.to_vec();
+    endpoints.sort_unstable();
+    let spec = |address| EndpointSpec {
+        address,
+        state: EndpointState::Ready,
+        zone: None,
+        pod: None,
+    };
+    Upstream {
+        endpoints: EndpointSource::Known(endpoints.into_iter().map(spec).collect()),
+    }
+}
+
+impl Setup {
+    /// Every request goes to these endpoints, under this policy.
+    pub(crate) fn to(endpoints: &[SocketAddr], policy: Policy) -> Self {
+        let id = UpstreamId {
+            namespace: "shop".into(),
+            service: "shop".into(),
+            port: 80,
+        };
+        let mut setup = Self::routed(Target::Upstream(id.clone()), policy);
+        setup.snapshot.upstreams = BTreeMap::from([(id, upstream(endpoints))]);
+        setup
+    }
+
+    /// Every request goes to this target.
+    pub(crate) fn routed(target: Target, policy: Policy) -> Self {
+        let mut setup = Self::default();
+        let host = everything_to(target, policy);
+        setup.snapshot.hosts = BTreeMap::from([(HostPattern::Any, host)]);
+        setup
+    }
+
+    pub(crate) fn start(self) -> Gateway {
+        let metrics = Metrics::new(self.settings.workers.get());
+        let (sink, log) = log();
+        let format = (Format::Json, Query::Hidden);
+        let (access, writer) = AccessLog::start(format, 1, &metrics, sink).unwrap();
+        let registry = Registry::new(UpstreamSettings {
+            workers: self.settings.workers.get(),
+            address_rules: self.rules,
+        });
+        let attached = registry.attach(&self.snapshot);
+        let nothing = Serving::nothing(&metrics);
+        let serving = compile(&self.snapshot, &attached, &nothing, &metrics);
+        let serving = Arc::new(ArcSwap::from_pointee(serving));
+        let gateway = handler::Gateway::new(
+            (&self.settings, "test"),
+            serving,
+            registry.clone(),
+            metrics.clone(),
+            access,
+        );
+        let plane = DataPlane::start(&self.settings, gateway).unwrap();
+        Gateway {
+            address: plane.http_address().unwrap(),
+            metrics,
+            log,
+            _plane: plane,
+            _registry: registry,
+            _writer: writer,
+        }
+    }
+}
+
+impl Gateway {
+    /// In front of these peers, under the policy of an Ingress that has none.
+    pub(crate) fn before(peers: &[&Peer]) -> Self {
+        Self::with(peers, |_| {})
+    }
+
+    /// In front of these peers, under that policy but for these changes.
+    pub(crate) fn with(peers: &[&Peer], change: impl FnOnce(&mut Policy)) -> Self {
+        let mut policy = Policy::default();
+        change(&mut policy);
+        Setup::to(&addresses(peers), policy).start()
+    }
+
+    /// A new connection.
+    pub(crate) async fn client(&self) -> Client {
+        Client::connect(self.address).await
+    }
+
+    /// The answer to a request on a new connection.
+    pub(crate) async fn ask(&self, request: impl AsRef<[u8]>) -> Answer {
+        self.client().await.ask(request).await
+    }
+
+    /// What the access log says of the next request that ended.
+    pub(crate) async fn logged(&self) -> Entry {
+        self.log.next().await
+    }
+
+    /// The answer to a request on a new connection, and what the access log says of it.
+    pub(crate) async fn outcome(&self, request: impl AsRef<[u8]>) -> (Answer, Entry) {
+        let answer = self.ask(request).await;
+        let entry = self.logged().await;
+        assert_eq!(Some(&*entry.id), answer.field("x-request-id"));
+        assert_eq!(entry.status, answer.status);
+        (answer, entry)
+    }
+
+    /// The value of a metric: the sum over all its labels that hold a text.
+    pub(crate) fn metric(&self, name: &str, label: &str) -> f64 {
+        let text = self.metrics.encode().unwrap();
+        let lines = text
+            .lines()
+            .filter(|line| line.starts_with(name) && line.contains(label));
+        let values = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        values.sum()
+    }
+}
+
+/// A short time for limits that are to run out.
+pub(crate) const SHORT: Duration = Duration::from_millis(250);

@@ -1,0 +1,96 @@
+//! Connections to endpoints are kept; an endpoint may end one at the moment it is used again.
+
+use bywash::faults::script::Script;
+use bywash::faults::{Fault, Peer};
+
+use super::client::{get, post, until};
+use super::gateway::Gateway;
+
+#[tokio::test]
+async fn requests_one_after_the_other_share_one_connection() {
+    let peer = Peer::start(Fault::Echo).await.unwrap();
+    let gateway = Gateway::before(&[&peer]);
+    let mut client = gateway.client().await;
+    for _ in 0..5 {
+        client.ask(get("/")).await.described();
+        gateway.ask(post("/", "body")).await.described();
+    }
+    assert_eq!((peer.connections(), peer.requests()), (1, 10));
+}
+
+#[tokio::test]
+async fn a_close_at_the_moment_of_reuse_is_not_seen_by_the_client() {
+    for fault in [Fault::CloseOnReuse, Fault::ResetOnReuse] {
+        let peer = Peer::start(fault).await.unwrap();
+        let gateway = Gateway::before(&[&peer]);
+        for _ in 0..4 {
+            let (answer, entry) = gateway.outcome(get("/")).await;
+            assert_eq!(
+                (answer.status, answer.text().as_str()),
+                (200, "ok\n"),
+                "{fault}"
+            );
+            assert_eq!(entry.cause, None);
+        }
+        assert_eq!((peer.connections(), peer.requests()), (4, 4), "{fault}");
+    }
+}
+
+/// Its bytes were out, so that nobody knows whether it was processed (RFC 9110 section 9.2.2).
+#[tokio::test]
+async fn a_post_that_meets_a_close_at_reuse_is_never_sent_twice() {
+    for fault in [Fault::CloseOnReuse, Fault::ResetOnReuse] {
+        let peer = Peer::start(fault).await.unwrap();
+        let gateway = Gateway::before(&[&peer]);
+        assert_eq!(gateway.ask(get("/")).await.status, 200);
+        let answer = gateway.ask(post("/only-once", "body")).await;
+        let posts = || {
+            let received = peer.received().into_iter();
+            let all: Vec<u8> = received.flat_map(|one| one.bytes).collect();
+            String::from_utf8(all)
+                .unwrap()
+                .matches("POST /only-once")
+                .count()
+        };
+        match fault {
+            // What a reset leaves unread is gone, and cannot be counted.
+            Fault::ResetOnReuse => assert_eq!(peer.requests(), 1),
+            _ => assert_eq!(posts(), 1),
+        }
+        assert_eq!(answer.status, 502, "{fault}");
+        assert_eq!(answer.proxy_error(), Some("connection_terminated"));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_ended_or_spoke_while_idle_is_not_used_again() {
+    for fault in [Fault::CloseWhenIdle, Fault::StrayWhenIdle] {
+        let peer = Peer::start(fault).await.unwrap();
+        let gateway = Gateway::before(&[&peer]);
+        assert_eq!(gateway.ask(get("/")).await.status, 200);
+        until(&peer, |counts| counts.waiting == 1).await;
+        peer.open(1);
+        until(&peer, |counts| counts.ended == 1).await;
+        let answer = gateway.ask(post("/", "body")).await;
+        assert_eq!(
+            (answer.status, answer.text().as_str()),
+            (200, "ok\n"),
+            "{fault}"
+        );
+        assert_eq!((peer.connections(), peer.requests()), (2, 2), "{fault}");
+        let fresh = &peer.received()[1];
+        assert!(fresh.bytes.ends_with(b"\r\n\r\nbody"), "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_the_endpoint_announces_to_close_is_not_used_again() {
+    let script =
+        Script::answer("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 3\r\n\r\nok\n");
+    let peer = Peer::start(script).await.unwrap();
+    let gateway = Gateway::before(&[&peer]);
+    for _ in 0..3 {
+        assert_eq!(gateway.ask(post("/", "body")).await.status, 200);
+    }
+    assert_eq!((peer.connections(), peer.requests()), (3, 3));
+}
