@@ -187,3 +187,6 @@ fn field_manager(identity: &str) -> String {
     let identity = &identity[identity.ceil_char_boundary(identity.len().saturating_sub(100))..];
     format!("bywash-lease-{identity}")
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,8 @@
 
 pub mod cluster;
 pub mod directory;
+#[cfg(test)]
+pub(crate) mod fake_api;
 pub mod installation;
 mod shelf;
 pub mod writer;

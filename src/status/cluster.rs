@@ -316,3 +316,6 @@ impl Reporter {
         self.queue.failed(&topic, now, at_least);
     }
 }
+
+#[cfg(test)]
+mod tests;

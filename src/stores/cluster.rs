@@ -265,6 +265,7 @@ fn owns_addresses(entry: &ManagedFieldsEntry) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stores::fake_api::FakeApi;
     use serde_json::json;
 
     fn trimmed(managed_fields: serde_json::Value) -> Ingress {
@@ -308,5 +309,48 @@ mod tests {
             {"manager": "ours", "subresource": "status", "fieldsV1": {"f:status": {}}},
         ]));
         assert_eq!(ingress.metadata.managed_fields, Some(Vec::new()));
+    }
+
+    #[tokio::test]
+    async fn a_kind_that_is_refused_holds_everything_back_until_it_is_allowed() {
+        let mut api = FakeApi::start().await;
+        api.refuse("/secrets", http::StatusCode::FORBIDDEN);
+        let (mut source, watches) = Connection::with(api.config())
+            .unwrap()
+            .watch(Settings::default());
+        tokio::spawn(watches);
+        let mut refusals = 0;
+        while refusals < 2 {
+            refusals += u32::from(api.next().await.path.contains("/secrets"));
+        }
+        assert!(!source.is_synced());
+        api.refuse_nothing();
+        source.changed().await.unwrap();
+        assert!(source.is_synced());
+    }
+
+    #[tokio::test]
+    async fn only_the_watched_namespace_is_asked_for_and_the_published_service_elsewhere() {
+        let mut api = FakeApi::start().await;
+        let (mut source, watches) = Connection::with(api.config()).unwrap().watch(Settings {
+            namespace: Some("shop".into()),
+            published: Some(("infra".into(), "lb".into())),
+            field_manager: "ours".into(),
+        });
+        tokio::spawn(watches);
+        let expected = [
+            "/api/v1/namespaces/infra/services",
+            "/api/v1/namespaces/shop/secrets",
+            "/api/v1/namespaces/shop/services",
+            "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices",
+            "/apis/networking.k8s.io/v1/ingressclasses",
+            "/apis/networking.k8s.io/v1/namespaces/shop/ingresses",
+        ];
+        let mut asked = std::collections::BTreeSet::new();
+        while asked.len() < expected.len() {
+            asked.insert(api.next().await.path);
+        }
+        assert!(asked.iter().eq(expected), "{asked:?}");
+        source.changed().await.unwrap();
     }
 }
