@@ -45,20 +45,27 @@ impl EndpointSet {
         let usable = self.usable();
         let now = Instant::now();
         if tried.is_empty() {
-            return better_of_two(usable, |e| e.cost(typical, now), rng);
+            return better_of_two(usable, |e, other| cost(e, other, typical, now), rng);
         }
         let fresh = |e: &&Arc<Endpoint>| !tried.contains(&e.address());
         let mut left: Vec<_> = usable.iter().filter(fresh).collect();
         if left.is_empty() {
             left = usable.iter().collect();
         }
-        better_of_two(&left, |e| e.cost(typical, now), rng).copied()
+        better_of_two(&left, |e, other| cost(e, other, typical, now), rng).copied()
     }
 }
 
+/// What a request waits at an endpoint that was drawn with another.
+fn cost(endpoint: &Endpoint, other: &Endpoint, typical: f32, now: Instant) -> f32 {
+    let known = endpoint.latency(now).or_else(|| other.latency(now));
+    endpoint.load(typical, now) * known.unwrap_or(typical)
+}
+
+/// `cost` is that of its first argument when drawn with the second.
 fn better_of_two<'a, T>(
     from: &'a [T],
-    cost: impl Fn(&T) -> f32,
+    cost: impl Fn(&T, &T) -> f32,
     rng: &mut SmallRng,
 ) -> Option<&'a T> {
     match from {
@@ -67,7 +74,7 @@ fn better_of_two<'a, T>(
             let first = rng.random_range(0..from.len());
             let second = (first + rng.random_range(1..from.len())) % from.len();
             let (first, second) = (&from[first], &from[second]);
-            Some(if cost(second) < cost(first) {
+            Some(if cost(second, first) < cost(first, second) {
                 second
             } else {
                 first
@@ -86,4 +93,56 @@ pub fn with_rng<T>(run: impl FnOnce(&mut SmallRng) -> T) -> T {
 
 fn seeded() -> SmallRng {
     SmallRng::try_from_rng(&mut rand::rngs::SysRng).unwrap_or_else(|_| SmallRng::seed_from_u64(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const TYPICAL: f32 = 50_000.0;
+
+    /// This many endpoints, of which nothing is known.
+    fn set(endpoints: u8) -> EndpointSet {
+        let epoch = Instant::now();
+        let endpoint = |n| Arc::new(Endpoint::new(([10, 0, 0, n], 80).into(), 1, epoch));
+        EndpointSet {
+            ready: (0..endpoints).map(endpoint).collect(),
+            draining: Vec::new(),
+        }
+    }
+
+    /// How often the last endpoint is chosen in a thousand requests that come one after the other.
+    fn share_of_the_last(set: &EndpointSet) -> usize {
+        let mut rng = SmallRng::seed_from_u64(7);
+        let last = set.ready.last().map(|endpoint| endpoint.address());
+        let choices = (0..1_000).map(|_| set.choose(&[], TYPICAL, &mut rng));
+        choices
+            .filter(|chosen| chosen.map(|endpoint| endpoint.address()) == last)
+            .count()
+    }
+
+    #[test]
+    fn a_new_endpoint_gets_its_share_though_the_others_are_faster_than_typical() {
+        let set = set(5);
+        for warm in &set.ready[..4] {
+            warm.succeeded(Duration::from_micros(500), Instant::now());
+        }
+        let share = share_of_the_last(&set);
+        assert!((150..=250).contains(&share), "{share} of 1000");
+    }
+
+    #[test]
+    fn a_slower_endpoint_is_chosen_less_and_one_with_more_in_flight_too() {
+        let slow = set(5);
+        for (endpoint, millis) in slow.ready.iter().zip([1, 1, 1, 1, 10]) {
+            endpoint.succeeded(Duration::from_millis(millis), Instant::now());
+        }
+        assert_eq!(share_of_the_last(&slow), 0);
+
+        let busy = set(5);
+        let _in_flight = busy.ready[4].begin();
+        assert_eq!(share_of_the_last(&busy), 0);
+    }
 }

@@ -50,21 +50,19 @@ impl Endpoint {
         self.in_flight.load(Relaxed)
     }
 
-    /// What a further request would wait for here: the load, times the time to a response head.
-    /// `typical` is that time over the whole upstream, in microseconds. An endpoint of which nothing
-    /// is known costs nothing for one request at a time: without that, the first answers, which are
-    /// slow everywhere, would make the others look worse than those that a newcomer never gave.
+    /// The average time to a response head in microseconds; `None` where nothing is known yet.
+    pub fn latency(&self, now: Instant) -> Option<f32> {
+        self.latency.micros(now)
+    }
+
+    /// The requests that a further one would wait for here, itself included. `typical` is the time
+    /// to a response head over the whole upstream, in microseconds.
     #[expect(
         clippy::cast_precision_loss,
         reason = "far fewer requests than an f32 holds exactly"
     )]
-    pub fn cost(&self, typical: f32, now: Instant) -> f32 {
-        let load = self.in_flight() as f32 + self.phantom.load(typical, now);
-        match self.latency.micros(now) {
-            Some(latency) => (load + 1.0) * latency,
-            None if load > 0.0 => (load + 1.0) * typical,
-            None => 0.0,
-        }
+    pub fn load(&self, typical: f32, now: Instant) -> f32 {
+        self.in_flight() as f32 + self.phantom.load(typical, now) + 1.0
     }
 
     /// Takes an answer that is not an error of the server.
