@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 
 use crate::app;
 
+mod demo;
 mod run;
 mod standalone;
 
@@ -20,6 +21,7 @@ const USAGE: u8 = 2;
 
 const NEXT_STEPS: &str = "\
 Next steps:
+  bywash demo             see what it does with failing backends
   bywash standalone DIR   try it on a directory of manifests, no cluster needed
   bywash run              serve the Ingresses of the cluster that kubectl talks to
   bywash help COMMAND     all flags; each can also be set by its BYWASH_… variable";
@@ -35,6 +37,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Demo),
     Run(Box<run::Run>),
     Standalone(Box<standalone::Standalone>),
 }
@@ -105,6 +108,7 @@ pub fn main() -> ExitCode {
         Err(error) => return explain(&error),
     };
     let done = match cli.command {
+        Command::Demo(command) => command.execute(),
         Command::Run(command) => command.execute(),
         Command::Standalone(command) => command.execute(),
     };
