@@ -8,7 +8,8 @@
 //! What comes out names the version of every object that went in, so that whoever serves it can say
 //! what it has processed. Where the snapshot is equal to the one before, its `Arc` and its
 //! generation stay the same, and nobody compiles it again; versions and findings are published all
-//! the same.
+//! the same. The statuses that we write ourselves come back as changes too: they are not translated
+//! at all.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -50,6 +51,8 @@ pub async fn run(
 ) {
     let settings = Arc::new(settings);
     let mut memory = Arc::new(LastGood::default());
+    // The revision of the view that was translated last.
+    let mut served = None;
     loop {
         let view = tokio::select! {
             view = source.next() => view,
@@ -57,14 +60,30 @@ pub async fn run(
         };
         let Some(view) = view else { return };
         let pause = Instant::now() + PAUSE;
-        if let Some(translated) = Translated::of(view, &settings, &memory).await {
+        let last = publish.borrow().clone();
+        let revision = view.revision;
+        if let Some(last) = &last
+            && served == Some(revision)
+        {
+            publish.send_replace(Some(Arc::new(last.with_versions(view.versions))));
+        } else if let Some(translated) = Translated::of(view, &settings, &memory).await {
+            served = Some(revision);
             memory = Arc::clone(&translated.memory);
-            let last = publish.borrow().clone();
             publish.send_replace(Some(Arc::new(translated.join(last.as_deref()))));
         }
         tokio::select! {
             () = sleep_until(pause) => {}
             () = publish.closed() => return,
+        }
+    }
+}
+
+impl Reconciled {
+    /// The same, after changes to nothing that is served.
+    fn with_versions(&self, versions: HashMap<ObjectRef, String>) -> Self {
+        Self {
+            versions: Arc::new(versions),
+            ..self.clone()
         }
     }
 }
@@ -103,6 +122,7 @@ impl Translated {
             findings: read,
             positions,
             versions,
+            revision: _,
         } = view;
         let objects = Objects {
             ingresses,

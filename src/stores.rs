@@ -53,6 +53,9 @@ pub struct View {
     pub positions: HashMap<ObjectRef, FilePosition>,
     /// The `resourceVersion` of every object, readable or not.
     pub versions: HashMap<ObjectRef, String>,
+    /// The same in two views of a source whose objects differ in nothing that is served: in their
+    /// versions, and in the status of Ingresses.
+    pub revision: u64,
 }
 
 /// What identifies one incarnation of an object.

@@ -1,6 +1,6 @@
 use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass, IngressStatus};
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use proptest::prelude::*;
@@ -174,6 +174,24 @@ async fn an_equal_snapshot_stays_the_same_one_while_versions_go_out() {
     let third = scenario.next().await;
     assert_eq!(third.generation, second.generation + 1);
     assert_ne!(third.snapshot, second.snapshot);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_comes_back_is_published_as_a_version_and_nothing_else() {
+    let mut scenario = scenario();
+    scenario.sync();
+    scenario.apply(1, "a.example");
+    let before = scenario.settled().await.unwrap();
+    let mut written = ingress(2, "a.example").0.unwrap();
+    written.status = Some(IngressStatus::default());
+    let event = Event::Apply(DeserializeGuard(Ok(written)));
+    scenario.feed().apply(event);
+    let after = scenario.next().await;
+    assert_eq!((version(&before), version(&after)), ("1", "2"));
+    assert!(Arc::ptr_eq(&before.snapshot, &after.snapshot));
+    assert_eq!(before.generation, after.generation);
+    assert_eq!(before.findings, after.findings);
+    assert!(!after.findings.is_empty() && after.ingresses == [web()]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -29,6 +29,11 @@ pub(crate) trait Watched:
 
     /// Where its objects are.
     fn shelf(shelves: &mut Shelves) -> &mut Shelf<Self>;
+
+    /// Whether two versions of an object say the same to whoever serves it.
+    fn is_alike(&self, _other: &Self) -> bool {
+        false
+    }
 }
 
 /// All kinds.
@@ -53,6 +58,8 @@ pub(crate) struct Shelf<K> {
     /// A list that is not complete yet.
     incoming: BTreeMap<ObjectRef, Entry<K>>,
     synced: bool,
+    /// Counts the changes that matter to whoever serves the objects.
+    revision: u64,
 }
 
 /// One object.
@@ -83,8 +90,25 @@ macro_rules! watched {
     )+};
 }
 
+/// The status of an Ingress is what we write ourselves, once for each: no reason to translate anew.
+impl Watched for Ingress {
+    const KIND: Kind = Kind::Ingress;
+
+    fn shelf(shelves: &mut Shelves) -> &mut Shelf<Self> {
+        &mut shelves.ingresses
+    }
+
+    fn is_alike(&self, other: &Self) -> bool {
+        let lasting = |meta: &ObjectMeta| ObjectMeta {
+            resource_version: None,
+            managed_fields: None,
+            ..meta.clone()
+        };
+        self.spec == other.spec && lasting(&self.metadata) == lasting(&other.metadata)
+    }
+}
+
 watched! {
-    Ingress in ingresses,
     IngressClass in classes,
     Service in services,
     EndpointSlice in slices,
@@ -97,6 +121,7 @@ impl<K> Default for Shelf<K> {
             current: BTreeMap::new(),
             incoming: BTreeMap::new(),
             synced: false,
+            revision: 0,
         }
     }
 }
@@ -174,36 +199,47 @@ impl<K: Watched> Shelf<K> {
         self.incoming
             .insert(key, Entry::Readable { object, identity });
     }
-}
-
-impl<K> Shelf<K> {
-    /// Whether a complete list has been seen.
-    pub(crate) fn is_synced(&self) -> bool {
-        self.synced
-    }
 
     /// Does a step; true if the current objects may differ now.
     pub(crate) fn apply(&mut self, step: Step<K>) -> bool {
         match step {
             Step::Begin => {
                 self.incoming.clear();
-                false
+                return false;
             }
             Step::Gather(key, entry) => {
                 self.incoming.insert(key, entry);
-                false
+                return false;
             }
             Step::Complete => {
                 self.current = std::mem::take(&mut self.incoming);
                 self.synced = true;
-                true
             }
             Step::Put(key, entry) => {
+                let before = self.current.get(&key).and_then(Entry::readable);
+                let alike = match (before, entry.readable()) {
+                    (Some(before), Some(now)) => before.is_alike(now),
+                    _ => false,
+                };
                 self.current.insert(key, entry);
-                true
+                self.revision += u64::from(!alike);
+                return true;
             }
-            Step::Remove(key) => self.current.remove(&key).is_some(),
+            Step::Remove(key) => {
+                if self.current.remove(&key).is_none() {
+                    return false;
+                }
+            }
         }
+        self.revision += 1;
+        true
+    }
+}
+
+impl<K> Shelf<K> {
+    /// Whether a complete list has been seen.
+    pub(crate) fn is_synced(&self) -> bool {
+        self.synced
     }
 
     /// One object.
@@ -271,6 +307,11 @@ impl Shelves {
         let mut view = View {
             findings: self.findings.clone(),
             positions: self.positions.clone(),
+            revision: self.ingresses.revision
+                + self.classes.revision
+                + self.services.revision
+                + self.slices.revision
+                + self.secrets.revision,
             ..View::default()
         };
         view.ingresses = self.ingresses.show(&mut view);

@@ -135,6 +135,43 @@ fn an_object_that_cannot_be_decoded_is_one_finding_and_no_obstacle() {
     assert_eq!(names(&source), ["breaks", "web"]);
 }
 
+fn ingress(version: u32, class: &str, status: &Value) -> Guarded<Ingress> {
+    let metadata = json!({
+        "name": "web", "namespace": "shop", "resourceVersion": version.to_string(),
+        "managedFields": [{"manager": version.to_string()}],
+    });
+    let object = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata,
+        "spec": {"ingressClassName": class}, "status": status,
+    });
+    serde_json::from_value(object).unwrap()
+}
+
+#[test]
+fn the_status_of_an_ingress_is_a_change_but_not_one_to_what_is_served() {
+    let (feed, mut source) = synced(Vec::new());
+    feed.apply::<Ingress>(Event::Apply(ingress(1, "a", &json!({}))));
+    let before = source.view().unwrap();
+    source.changed().now_or_never().unwrap().unwrap();
+    let address = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}});
+    feed.apply::<Ingress>(Event::Apply(ingress(2, "a", &address)));
+    assert_eq!(source.changed().now_or_never(), Some(Ok(())));
+    let after = source.view().unwrap();
+    assert_eq!(after.revision, before.revision);
+    assert_ne!(after.versions, before.versions);
+    assert!(
+        after.ingresses[0]
+            .status
+            .as_ref()
+            .unwrap()
+            .load_balancer
+            .is_some()
+    );
+
+    feed.apply::<Ingress>(Event::Apply(ingress(3, "b", &address)));
+    assert_ne!(source.view().unwrap().revision, after.revision);
+}
+
 #[test]
 fn changes_during_a_pause_are_told_as_one() {
     let (feed, mut source) = synced(Vec::new());
