@@ -4,6 +4,10 @@
 //! upstream of each of the snapshot's, with the endpoint objects that were there before, so that
 //! connections, averages and requests in flight carry over. What no snapshot names any more is
 //! retired: requests in flight finish on it, idle connections close.
+//!
+//! The endpoints of an upstream are replaced in place, not with the route that names it: a request
+//! that began long ago and now needs another endpoint must find those of today, since the ones it
+//! knew when it began may all be gone.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -65,7 +69,7 @@ pub struct Upstream {
 
 #[derive(Debug)]
 enum Endpoints {
-    Known(EndpointSet),
+    Known(ArcSwap<EndpointSet>),
     Named(Arc<NamedUpstream>),
 }
 
@@ -102,7 +106,7 @@ impl Upstream {
             with_rng(|rng| set.choose(tried, typical, rng).cloned()).ok_or(Cause::NoEndpoints)
         };
         match &self.endpoints {
-            Endpoints::Known(set) => choose(set),
+            Endpoints::Known(set) => choose(&set.load()),
             Endpoints::Named(named) => match &**named.resolved.load() {
                 Ok(set) => choose(set),
                 Err(cause) => Err(*cause),
@@ -113,7 +117,7 @@ impl Upstream {
     /// How many endpoints a request may use now.
     pub fn usable(&self) -> usize {
         match &self.endpoints {
-            Endpoints::Known(set) => set.usable().len(),
+            Endpoints::Known(set) => set.load().usable().len(),
             Endpoints::Named(named) => named
                 .resolved
                 .load()
@@ -155,7 +159,7 @@ impl Registry {
         for (id, spec) in &snapshot.upstreams {
             let live = match state.upstreams.remove(id) {
                 Some((before, live)) if before == *spec => live,
-                Some((_, before)) => self.build(&mut state, id, spec, Arc::clone(&before.typical)),
+                Some((_, before)) => self.update(&mut state, spec, before),
                 None => self.build(&mut state, id, spec, Arc::new(Latency::new(self.epoch))),
             };
             upstreams.insert(id.clone(), (spec.clone(), live));
@@ -190,6 +194,22 @@ impl Registry {
         retire_unnamed(&mut state);
     }
 
+    /// The same live upstream with other endpoints, or, where these come from elsewhere now, another.
+    fn update(
+        self: &Arc<Self>,
+        state: &mut State,
+        spec: &Spec,
+        live: Arc<Upstream>,
+    ) -> Arc<Upstream> {
+        match (&spec.endpoints, &live.endpoints) {
+            (EndpointSource::Known(specs), Endpoints::Known(set)) => {
+                set.store(Arc::new(self.set(state, &live.id, specs)));
+                live
+            }
+            _ => self.build(state, &live.id, spec, Arc::clone(&live.typical)),
+        }
+    }
+
     fn build(
         self: &Arc<Self>,
         state: &mut State,
@@ -198,7 +218,9 @@ impl Registry {
         typical: Arc<Latency>,
     ) -> Arc<Upstream> {
         let endpoints = match &spec.endpoints {
-            EndpointSource::Known(specs) => Endpoints::Known(self.set(state, id, specs)),
+            EndpointSource::Known(specs) => {
+                Endpoints::Known(ArcSwap::from_pointee(self.set(state, id, specs)))
+            }
             EndpointSource::Name { name, port } => {
                 Endpoints::Named(self.named(state, id, Arc::clone(name), *port))
             }
@@ -308,3 +330,6 @@ fn retire_unnamed(state: &mut State) {
         keep
     });
 }
+
+#[cfg(test)]
+mod tests;

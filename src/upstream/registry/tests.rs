@@ -1,0 +1,59 @@
+//! What carries over from one snapshot to the next.
+
+use super::*;
+
+/// A snapshot with one upstream, whose endpoints have these last octets.
+fn snapshot(endpoints: &[u8]) -> Snapshot {
+    let specs = endpoints.iter().map(|n| EndpointSpec {
+        address: ([10, 0, 0, *n], 80).into(),
+        state: EndpointState::Ready,
+        zone: None,
+        pod: None,
+    });
+    let id = UpstreamId {
+        namespace: "shop".into(),
+        service: "web".into(),
+        port: 80,
+    };
+    let spec = Spec {
+        endpoints: EndpointSource::Known(specs.collect()),
+    };
+    Snapshot {
+        upstreams: [(id, spec)].into(),
+        ..Snapshot::default()
+    }
+}
+
+fn registry() -> Arc<Registry> {
+    Registry::new(Settings {
+        workers: 1,
+        address_rules: AddressRules::default(),
+    })
+}
+
+fn only(attached: Attached) -> Arc<Upstream> {
+    attached.into_values().next().unwrap()
+}
+
+#[test]
+fn a_request_that_began_before_a_change_finds_the_endpoints_of_today() {
+    let registry = registry();
+    let held_since_long = only(registry.attach(&snapshot(&[1])));
+    registry.attach(&snapshot(&[2]));
+    let chosen = held_since_long.choose(&[]).unwrap();
+    assert_eq!(chosen.address(), ([10, 0, 0, 2], 80).into());
+}
+
+#[test]
+fn an_endpoint_that_stays_keeps_what_is_known_of_it() {
+    let registry = registry();
+    let before = only(registry.attach(&snapshot(&[1]))).choose(&[]).unwrap();
+    let _in_flight = before.begin();
+    let after = only(registry.attach(&snapshot(&[1, 2])));
+    // Two are drawn, and the one with nothing in flight is the better.
+    assert_eq!(
+        after.choose(&[]).unwrap().address(),
+        ([10, 0, 0, 2], 80).into()
+    );
+    assert_eq!(after.usable(), 2);
+}
