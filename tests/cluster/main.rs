@@ -55,6 +55,7 @@ mod replicas;
 mod secrets;
 mod services;
 mod status;
+mod vanished;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -82,6 +83,7 @@ fn trials() -> Vec<Trial> {
         secrets::trials(),
         endpoints::trials(),
         status::trials(),
+        vanished::trials(),
         changes::trials(),
         replicas::trials(),
         outage::trials(),

@@ -9,6 +9,7 @@
 
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Read};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
@@ -71,12 +72,15 @@ pub(crate) fn enter(binaries: &Binaries) -> Result<ExitCode, String> {
 /// Says in one sentence what this machine lacks, before anything is started.
 fn probe() -> Result<(), String> {
     let run = |command: &mut Command| command.stdin(Stdio::null()).output();
-    match run(system("ip").arg("-Version")) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Err("the cluster tests need `ip`: install the package iproute2".into());
+    for (tool, package) in [("ip", "iproute2"), ("nft", "nftables")] {
+        match run(system(tool).arg("--version")) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let advice = format!("install the package {package}");
+                return Err(format!("the cluster tests need `{tool}`: {advice}"));
+            }
+            Err(error) => return Err(format!("`{tool}` does not start: {error}")),
+            Ok(_) => {}
         }
-        Err(error) => return Err(format!("`ip` does not start: {error}")),
-        Ok(_) => {}
     }
     match run(system("unshare").args(UNSHARE).arg("true")) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -93,20 +97,55 @@ fn probe() -> Result<(), String> {
     }
 }
 
+/// Packets to and from these addresses are lost without a word.
+const LOST: &str = "table ip lost {
+    set addresses { type ipv4_addr; }
+    chain input {
+        type filter hook input priority filter
+        ip daddr @addresses drop
+        ip saddr @addresses drop
+    }
+}";
+
 /// Inside: makes the pod network local, and ends with the outer process.
 pub(crate) fn prepare() {
-    ip("link set lo up");
-    ip("route add local 10.244.0.0/16 dev lo");
+    run("ip", &["link", "set", "lo", "up"]);
+    run(
+        "ip",
+        &["route", "add", "local", "10.244.0.0/16", "dev", "lo"],
+    );
+    run("nft", &[LOST]);
     std::thread::spawn(|| {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         std::process::exit(130);
     });
 }
 
-fn ip(arguments: &str) {
-    let output = system("ip").args(arguments.split(' ')).output().unwrap();
+/// A pod address that answers nothing more, not even with a reset, as if its node were gone.
+pub(crate) struct Vanished(Ipv4Addr);
+
+impl Vanished {
+    pub(crate) fn new(address: Ipv4Addr) -> Self {
+        let element = format!("add element ip lost addresses {{ {address} }}");
+        run("nft", &[&element]);
+        Self(address)
+    }
+}
+
+impl Drop for Vanished {
+    fn drop(&mut self) {
+        let element = format!("delete element ip lost addresses {{ {} }}", self.0);
+        run("nft", &[&element]);
+    }
+}
+
+fn run(program: &str, arguments: &[&str]) {
+    let output = system(program).args(arguments).output().unwrap();
     let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "ip {arguments}: {complaint}");
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?}: {complaint}"
+    );
 }
 
 /// A command that may live in a directory which is not on every user's path.
