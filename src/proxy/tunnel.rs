@@ -2,7 +2,6 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -17,7 +16,7 @@ use crate::failure::Cause;
 use super::account::Account;
 use super::response_body::Lease;
 
-/// Runs a tunnel; the account is closed when it ends.
+/// Runs a tunnel; the account is closed when it ends, however it does.
 pub(super) async fn run(
     (client, upstream): (OnUpgrade, OnUpgrade),
     idle: Duration,
@@ -28,65 +27,118 @@ pub(super) async fn run(
         Ok(both) => both,
         Err(_) => return account.broken(Cause::UpgradeFailed),
     };
-    let moved = Arc::new(AtomicU64::new(0));
-    let mut client = Watched {
-        inner: TokioIo::new(client),
-        moved: Arc::clone(&moved),
-    };
-    let mut upstream = Watched {
-        inner: TokioIo::new(upstream),
-        moved: Arc::clone(&moved),
-    };
-    let copied = tokio::select! {
-        copied = copy_bidirectional(&mut client, &mut upstream) => copied.ok(),
-        () = silence(&moved, idle) => None,
-    };
-    if let Some((received, sent)) = copied {
-        account.bytes_received = received;
-        account.bytes_sent = sent;
-    }
     account.complete();
-    drop(lease);
+    let mut open = Open {
+        account,
+        moved: Moved {
+            begun: Instant::now(),
+            last: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+        },
+        _lease: lease,
+    };
+    open.copy(TokioIo::new(client), TokioIo::new(upstream), idle)
+        .await;
 }
 
-/// Returns when nothing moved for as long as the limit.
-async fn silence(moved: &AtomicU64, idle: Duration) {
-    let mut seen = moved.load(Relaxed);
-    loop {
-        tokio::time::sleep_until(Instant::now() + idle).await;
-        let now = moved.load(Relaxed);
-        if now == seen {
-            return;
+/// A tunnel that is open; its bytes are booked when it is dropped, so that one that ends in a reset,
+/// in silence or with the process counts, too.
+struct Open {
+    account: Box<Account>,
+    moved: Moved,
+    _lease: Lease,
+}
+
+/// What moved, in bytes, and when last.
+struct Moved {
+    begun: Instant,
+    /// In milliseconds since `begun`.
+    last: AtomicU64,
+    received: AtomicU64,
+    sent: AtomicU64,
+}
+
+impl Open {
+    async fn copy<C, U>(&mut self, client: C, upstream: U, idle: Duration)
+    where
+        C: AsyncRead + AsyncWrite + Unpin,
+        U: AsyncRead + AsyncWrite + Unpin,
+    {
+        let moved = &self.moved;
+        let mut client = Watched {
+            inner: client,
+            moved,
+            read: &moved.received,
+        };
+        let mut upstream = Watched {
+            inner: upstream,
+            moved,
+            read: &moved.sent,
+        };
+        tokio::select! {
+            _ = copy_bidirectional(&mut client, &mut upstream) => {}
+            () = moved.silence(idle) => {}
         }
-        seen = now;
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.account.bytes_received = self.moved.received.load(Relaxed);
+        self.account.bytes_sent = self.moved.sent.load(Relaxed);
+    }
+}
+
+impl Moved {
+    fn note(&self) {
+        let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last.store(now, Relaxed);
+    }
+
+    /// Returns when nothing moved for as long as the limit.
+    async fn silence(&self, idle: Duration) {
+        loop {
+            let last = self.begun + Duration::from_millis(self.last.load(Relaxed));
+            let end = last + idle;
+            if end <= Instant::now() {
+                return;
+            }
+            tokio::time::sleep_until(end).await;
+        }
     }
 }
 
 pin_project_lite::pin_project! {
     /// A stream whose every movement is noticed.
-    struct Watched<T> {
+    struct Watched<'a, T> {
         #[pin]
         inner: T,
-        moved: Arc<AtomicU64>,
+        moved: &'a Moved,
+        // Counts what is read.
+        read: &'a AtomicU64,
     }
 }
 
-impl<T: AsyncRead> AsyncRead for Watched<T> {
+impl<T: AsyncRead> AsyncRead for Watched<'_, T> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.project();
+        let before = buf.filled().len();
         let polled = this.inner.poll_read(cx, buf);
         if polled.is_ready() {
-            this.moved.fetch_add(1, Relaxed);
+            let read = buf.filled().len().saturating_sub(before);
+            this.read.fetch_add(read as u64, Relaxed);
+            this.moved.note();
         }
         polled
     }
 }
 
-impl<T: AsyncWrite> AsyncWrite for Watched<T> {
+impl<T: AsyncWrite> AsyncWrite for Watched<'_, T> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -95,7 +147,7 @@ impl<T: AsyncWrite> AsyncWrite for Watched<T> {
         let this = self.project();
         let polled = this.inner.poll_write(cx, buf);
         if polled.is_ready() {
-            this.moved.fetch_add(1, Relaxed);
+            this.moved.note();
         }
         polled
     }

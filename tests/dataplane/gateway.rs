@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -33,7 +33,7 @@ pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
     pub(crate) metrics: Arc<Metrics>,
     log: Log,
-    _plane: DataPlane,
+    plane: Mutex<Option<DataPlane>>,
     _registry: Arc<Registry>,
     _writer: SpoolWriter,
 }
@@ -145,7 +145,7 @@ impl Setup {
             address: plane.http_address().unwrap(),
             metrics,
             log,
-            _plane: plane,
+            plane: Mutex::new(Some(plane)),
             _registry: registry,
             _writer: writer,
         }
@@ -163,6 +163,12 @@ impl Gateway {
         let mut policy = Policy::default();
         change(&mut policy);
         Setup::to(&addresses(peers), policy).start()
+    }
+
+    /// Ends the data plane without waiting for anybody.
+    pub(crate) async fn cut_off(&self) {
+        let plane = self.plane.lock().unwrap().take().unwrap();
+        plane.drain(Duration::ZERO).await;
     }
 
     /// A new connection.

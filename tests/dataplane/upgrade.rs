@@ -97,3 +97,23 @@ async fn the_limits_of_requests_do_not_end_a_tunnel() {
     client.send("late").await;
     assert_eq!(client.bytes(4).await, b"late");
 }
+
+#[tokio::test]
+async fn a_tunnel_is_accounted_for_however_it_ends() {
+    let peer = Peer::start(Fault::Echo).await.unwrap();
+    for abort in [true, false] {
+        let gateway = Gateway::before(&[&peer]);
+        let mut client = gateway.client().await;
+        client.send(UPGRADE).await;
+        assert_eq!(client.head().await.status, 101);
+        client.send("ping").await;
+        assert_eq!(client.bytes(4).await, b"ping");
+        match abort {
+            true => client.abort(),
+            false => gateway.cut_off().await,
+        }
+        let entry = gateway.logged().await;
+        assert_eq!((entry.status, entry.cause), (101, None), "{abort}");
+        assert_eq!((entry.bytes_received, entry.bytes_sent), (4, 4), "{abort}");
+    }
+}
