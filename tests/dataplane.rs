@@ -9,6 +9,7 @@
 
 mod dataplane {
     mod big_body;
+    mod blame;
     mod body;
     pub(crate) mod client;
     mod connect;
@@ -21,4 +22,5 @@ mod dataplane {
     mod share;
     mod upgrade;
     mod uploads;
+    mod whole;
 }

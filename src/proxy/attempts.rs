@@ -20,13 +20,13 @@ use crate::upstream::connect::connect;
 use crate::upstream::connection::Connection;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::registry::{Registry, Upstream};
-use crate::upstream::upload::{RequestBody, Upload};
+use crate::upstream::upload::{RequestBody, Turn, Upload};
 
 use super::clock::Clock;
 use super::head::Upgrade;
 use super::judge::{Verdict, is_idempotent, judge};
 use super::response_body::Lease;
-use super::retry::{Failed, Next, Progress, backoff, breaks_off, decide};
+use super::retry::{Failed, Next, Progress, backoff, closes, decide};
 
 /// A request that may be repeated takes any idle connection.
 const ANY_IDLE: Duration = Duration::MAX;
@@ -195,14 +195,23 @@ impl Attempts<'_> {
         let rules = self.registry.address_rules();
         let stream = connect(endpoint.address(), within, rules)
             .await
-            .map_err(|error| Miss {
-                failed: Failed {
-                    cause: error.cause,
-                    unsent: true,
-                    stale: false,
-                },
-                detail: error.detail.map(|detail| detail.to_string().into()),
-                ..error.cause.into()
+            .map_err(|error| {
+                // The endpoint did not have the time that it is allowed.
+                let cut = error.cause == Cause::ConnectTimeout && within < limit;
+                let cause = if cut {
+                    Cause::DeadlineExceeded
+                } else {
+                    error.cause
+                };
+                Miss {
+                    failed: Failed {
+                        cause,
+                        unsent: true,
+                        stale: false,
+                    },
+                    detail: error.detail.map(|detail| detail.to_string().into()),
+                    ..cause.into()
+                }
             })?;
         let opened = self.metrics.upstream_connection(self.worker);
         Ok(Connection::start(stream, opened).await?)
@@ -217,13 +226,13 @@ impl Attempts<'_> {
         let reused = connection.is_reused();
         let started = Instant::now();
         let mut exchange = std::pin::pin!(connection.exchange(request));
-        let mut uploaded = std::pin::pin!(finished(self.upload.as_deref()));
-        let mut uploading = self.upload.is_some();
         let result = loop {
             let (deadline, cause) = self.clock.limit(self.upload.as_deref(), started);
             if deadline <= Instant::now() {
                 return Err(self.client_fault().unwrap_or(cause).into());
             }
+            let uploading =
+                matches!(turn(self.upload.as_deref()), Some(turn) if !turn.is_finished());
             let look = Instant::now() + self.clock.attention();
             let wake = if uploading {
                 deadline.min(look)
@@ -234,7 +243,7 @@ impl Attempts<'_> {
             tokio::select! {
                 biased;
                 result = &mut exchange => break result,
-                () = &mut uploaded, if uploading => uploading = false,
+                () = finished(self.upload.as_deref()), if uploading => {}
                 () = &mut self.timer => {}
             }
         };
@@ -244,7 +253,7 @@ impl Attempts<'_> {
                 failed: Failed {
                     cause: error.cause,
                     unsent: error.unsent,
-                    stale: reused && !error.answered,
+                    stale: reused && !error.answered && closes(error.cause),
                 },
                 detail: Some(error.detail.to_string().into()),
                 ..error.cause.into()
@@ -260,12 +269,13 @@ impl Attempts<'_> {
     fn succeeded(&mut self, endpoint: &Endpoint, started: Instant, answer: &Answer) {
         let now = Instant::now();
         let took = now.saturating_duration_since(started);
+        let waited = self.waited(started, now);
         let status = answer.response.status();
         if status.is_server_error() {
-            endpoint.answered_error(took, self.upstream.typical(now), now);
+            endpoint.answered_error(waited, self.upstream.typical(now), now);
         } else {
-            endpoint.succeeded(took, now);
-            self.upstream.succeeded(took, now);
+            endpoint.succeeded(waited, now);
+            self.upstream.succeeded(waited, now);
         }
         self.metrics.attempt(self.worker, None);
         self.made.push(Attempt {
@@ -277,21 +287,36 @@ impl Attempts<'_> {
         });
     }
 
+    /// How long an attempt waited for the endpoint: the time that the client took for its body is
+    /// none of the endpoint's.
+    fn waited(&self, started: Instant, now: Instant) -> Duration {
+        let since = turn(self.upload.as_deref()).map_or(started, |turn| turn.since().max(started));
+        now.saturating_duration_since(since)
+    }
+
     /// Books a failed attempt and decides what follows.
     fn judge_miss(&mut self, endpoint: &Endpoint, started: Instant, miss: &Miss) -> Next {
-        let Failed { cause, stale, .. } = miss.failed;
+        let Failed {
+            cause,
+            unsent,
+            stale,
+        } = miss.failed;
         let now = Instant::now();
         let took = now.saturating_duration_since(started);
         let typical = self.upstream.typical(now);
         if !stale {
-            self.progress.attempts = self.progress.attempts.saturating_add(1);
+            let waited = self.waited(started, now);
             match cause.blame() {
-                Blame::Endpoint | Blame::Connectivity => endpoint.failed(took, typical, now),
-                _ if miss.status.is_some() => endpoint.answered_error(took, typical, now),
-                _ => {}
+                // The time was over before it was even connected to.
+                Blame::Endpoint if cause == Cause::DeadlineExceeded && unsent => {}
+                Blame::Endpoint | Blame::Connectivity => endpoint.failed(waited, typical, now),
+                // Nobody's failure must not make an endpoint look fast either.
+                Blame::Configuration => endpoint.answered_error(waited, typical, now),
+                _ if miss.status.is_some() => endpoint.answered_error(waited, typical, now),
+                Blame::Client | Blame::Gateway => {}
             }
         }
-        self.progress.broken_off += u8::from(!stale && breaks_off(cause));
+        self.progress.book(miss.failed, endpoint.address());
         self.progress.elapsed = self.clock.elapsed();
         self.progress.replayable = self
             .upload
@@ -316,6 +341,10 @@ impl Attempts<'_> {
     }
 }
 
+fn turn(upload: Option<&Upload>) -> Option<Turn> {
+    upload.map(Upload::turn)
+}
+
 async fn finished(upload: Option<&Upload>) {
     match upload {
         Some(upload) => upload.finished().await,
@@ -336,18 +365,19 @@ fn drain(answer: Option<Answer>) {
         return;
     };
     let mut body = response.into_body();
-    if http_body::Body::size_hint(&body)
-        .exact()
-        .is_none_or(|length| length > MOST)
-    {
+    if http_body::Body::size_hint(&body).lower() > MOST {
         return;
     }
     tokio::spawn(async move {
         let read = async {
+            let mut left = MOST;
             while let Some(frame) = http_body_util::BodyExt::frame(&mut body).await {
-                if frame.is_err() {
+                let Ok(frame) = frame else { return false };
+                let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+                let Some(rest) = left.checked_sub(length) else {
                     return false;
-                }
+                };
+                left = rest;
             }
             true
         };

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
-use http::header::{CONNECTION, HOST, SERVER, UPGRADE, USER_AGENT};
+use http::header::{CONNECTION, HOST, SERVER, TRANSFER_ENCODING, UPGRADE, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
@@ -42,6 +42,7 @@ use super::serving::{LiveRoute, LiveTarget, Serving};
 use super::settings::Settings;
 use super::tunnel;
 
+const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");
 const SEC_WEBSOCKET_KEY: HeaderName = HeaderName::from_static("sec-websocket-key");
 const SEC_WEBSOCKET_ACCEPT: HeaderName = HeaderName::from_static("sec-websocket-accept");
 
@@ -172,7 +173,7 @@ impl Gateway {
     async fn forward(&self, client: &ClientContext, request: Routed) -> Response<ResponseBody> {
         let Routed {
             head,
-            parts,
+            mut parts,
             body,
             on_upgrade,
             mut asked,
@@ -184,8 +185,15 @@ impl Gateway {
             LiveTarget::Upstream(upstream) => upstream,
             LiveTarget::Unavailable(cause) => return answer::failure(*cause, &asked, account),
         };
-        let upload = (!body.is_end_stream() && head.upgrade.is_none())
+        let upload = (has_content(&body) && head.upgrade.is_none())
             .then(|| Upload::new(body, policy.retry.buffer_bytes, hop::trailers));
+        if upload
+            .as_ref()
+            .is_some_and(|upload| upload.length().is_none())
+        {
+            // Without it hyper sends no content with methods that rarely have one.
+            parts.headers.insert(TRANSFER_ENCODING, CHUNKED);
+        }
         let clock = Clock::start(account.started, policy, self.client_body_timeout, &upload);
         let mut attempts = Attempts {
             upstream,
@@ -211,7 +219,10 @@ impl Gateway {
         account.attempts = made;
         match result {
             Ok(answer) if answer.switched => switch(answer, (&head, on_upgrade), policy, account),
-            Ok(answer) => respond(answer, timer, policy, account),
+            Ok(answer) => {
+                let limits = (policy.timeouts.read, self.client_body_timeout);
+                respond(answer, timer, limits, account)
+            }
             Err(cause) => {
                 account.bytes_received = upload.map_or(0, |upload| upload.taken());
                 asked.next_hop = account.attempts.last().and_then(|attempt| attempt.endpoint);
@@ -247,7 +258,7 @@ impl Gateway {
 fn respond(
     answer: Answer,
     timer: Pin<Box<Sleep>>,
-    policy: &Policy,
+    (read_timeout, client_body_timeout): (Duration, Duration),
     mut account: Box<Account>,
 ) -> Response<ResponseBody> {
     let (mut parts, incoming) = answer.response.into_parts();
@@ -258,7 +269,8 @@ fn respond(
         lease: Some(answer.lease),
         account,
         timer,
-        read_timeout: policy.timeouts.read,
+        read_timeout,
+        client_body_timeout,
         waiting: false,
     }));
     Response::from_parts(parts, body)
@@ -302,6 +314,11 @@ fn own_fields(parts: &mut http::response::Parts, account: &Account) {
     hop::response(parts.status, &mut parts.headers);
     parts.headers.insert(X_REQUEST_ID, account.id.field());
     parts.headers.entry(SERVER).or_insert(SERVER_NAME);
+}
+
+/// Over HTTP/2 a body of length zero may still be open.
+fn has_content(body: &Incoming) -> bool {
+    !body.is_end_stream() && body.size_hint().exact() != Some(0)
 }
 
 /// RFC 8555 section 8.3: validation starts with plain HTTP.

@@ -16,7 +16,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
-use crate::failure::Cause;
+use crate::failure::{Blame, Cause, ClientFault};
 use crate::upstream::classify::body_failure;
 use crate::upstream::connection::Connection;
 use crate::upstream::endpoint::{Endpoint, InFlight};
@@ -24,6 +24,9 @@ use crate::upstream::upload::{Turn, Upload};
 
 use super::account::Account;
 use super::hop;
+
+/// How long the rest of an upload may stand still whose answer is out.
+const LEFTOVER: Duration = Duration::from_secs(30);
 
 /// The body of a response to a client.
 pub(super) enum ResponseBody {
@@ -44,6 +47,8 @@ pub(super) struct Streaming {
     /// Reused from the wait for the response head.
     pub(super) timer: Pin<Box<Sleep>>,
     pub(super) read_timeout: Duration,
+    /// How long the client may pause within its own body.
+    pub(super) client_body_timeout: Duration,
     /// When the endpoint began to be waited for, while it is.
     pub(super) waiting: bool,
 }
@@ -58,15 +63,27 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// The response was read to its end: gives the connection back if the request is out, too.
+    /// The response was read to its end: gives the connection back as soon as the request is out,
+    /// too.
     pub(super) fn finish(self) {
-        let sent = self
-            .upload
-            .is_none_or(|upload| matches!(upload.turn(), Turn::Finished(_)));
         drop(self.in_flight);
-        if sent {
-            self.endpoint.give_idle(self.worker, self.connection);
+        let rest = self.upload.filter(|upload| !upload.turn().is_finished());
+        let (endpoint, worker, connection) = (self.endpoint, self.worker, self.connection);
+        match rest {
+            None => endpoint.give_idle(worker, connection),
+            Some(rest) => {
+                tokio::spawn(async move {
+                    if rest.ends_by_itself(LEFTOVER).await {
+                        endpoint.give_idle(worker, connection);
+                    }
+                });
+            }
         }
+    }
+
+    /// What the client did wrong to its own message, if that is why the exchange broke.
+    fn client_fault(&self) -> Option<Cause> {
+        self.upload.as_ref().and_then(|upload| upload.fault())
     }
 }
 
@@ -102,8 +119,27 @@ impl Streaming {
             let deadline = tokio::time::Instant::now() + self.read_timeout;
             self.timer.as_mut().reset(deadline);
         }
-        ready!(self.timer.as_mut().poll(cx));
-        Poll::Ready(Some(Err(self.fail(Cause::BodyTimeout))))
+        loop {
+            ready!(self.timer.as_mut().poll(cx));
+            // An endpoint that waits for the client's bytes is not silent.
+            let Some(since) = self.client_pauses_since() else {
+                return Poll::Ready(Some(Err(self.fail(Cause::BodyTimeout))));
+            };
+            let deadline = since + self.client_body_timeout;
+            if deadline <= Instant::now() {
+                let cause = Cause::BadRequest(ClientFault::BodyTimeout);
+                return Poll::Ready(Some(Err(self.fail(cause))));
+            }
+            self.timer.as_mut().reset(deadline.into());
+        }
+    }
+
+    fn client_pauses_since(&self) -> Option<Instant> {
+        let upload = self.lease.as_ref()?.upload.as_ref()?;
+        match upload.turn() {
+            Turn::Client(since) => Some(since),
+            Turn::Endpoint(_) | Turn::Finished(_) => None,
+        }
     }
 
     fn pass(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
@@ -117,7 +153,8 @@ impl Streaming {
         if let Some(data) = frame.data_ref() {
             self.account.bytes_sent += data.len() as u64;
         }
-        if self.incoming.is_end_stream() {
+        // Nobody asks again after trailers.
+        if frame.is_trailers() || self.incoming.is_end_stream() {
             self.settle();
         }
         frame
@@ -125,17 +162,26 @@ impl Streaming {
 
     fn settle(&mut self) {
         self.account.complete();
+        self.note_received();
         if let Some(lease) = self.lease.take() {
-            if let Some(upload) = &lease.upload {
-                self.account.bytes_received = upload.taken();
-            }
             lease.finish();
         }
     }
 
+    fn note_received(&mut self) {
+        let upload = self.lease.as_ref().and_then(|lease| lease.upload.as_ref());
+        if let Some(upload) = upload {
+            self.account.bytes_received = upload.taken();
+        }
+    }
+
     fn fail(&mut self, cause: Cause) -> io::Error {
+        let fault = self.lease.as_ref().and_then(Lease::client_fault);
+        let cause = fault.unwrap_or(cause);
         self.account.broken(cause);
+        self.note_received();
         if let Some(lease) = self.lease.take()
+            && cause.blame() != Blame::Client
             && let Some(route) = &self.account.route
             && let super::serving::LiveTarget::Upstream(upstream) = &route.target
         {
@@ -195,7 +241,8 @@ impl Drop for ResponseBody {
                 account: Some(account),
             } => account.complete(),
             Self::Upstream(streaming) if streaming.incoming.is_end_stream() => streaming.settle(),
-            _ => {}
+            Self::Upstream(streaming) => streaming.note_received(),
+            Self::Own { .. } => {}
         }
     }
 }

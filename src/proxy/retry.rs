@@ -6,6 +6,7 @@
 //! third is tried: the request may be what breaks them. An answer by status is retried for safe
 //! methods only.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::failure::{Cause, RetryClass};
@@ -27,14 +28,31 @@ pub(super) struct Failed {
 pub(super) struct Progress {
     /// Attempts so far, those on stale connections not counted.
     pub(super) attempts: u8,
-    /// Endpoints that broke off after the request was out.
+    /// Endpoints that broke off after the request was out, each counted once; stale connections
+    /// too, since the request may be what ended them.
     pub(super) broken_off: u8,
+    /// The last of them.
+    last_broken_off: Option<SocketAddr>,
     /// Since the request began.
     pub(super) elapsed: Duration,
     /// Whether the method is idempotent.
     pub(super) idempotent: bool,
     /// Whether the request's body can be sent again.
     pub(super) replayable: bool,
+}
+
+impl Progress {
+    /// Takes a failed attempt into account.
+    pub(super) fn book(&mut self, failed: Failed, endpoint: SocketAddr) {
+        if !failed.stale {
+            self.attempts = self.attempts.saturating_add(1);
+        }
+        let endpoint = Some(endpoint);
+        if breaks_off(failed.cause) && !failed.unsent && self.last_broken_off != endpoint {
+            self.last_broken_off = endpoint;
+            self.broken_off = self.broken_off.saturating_add(1);
+        }
+    }
 }
 
 /// What follows a failed attempt.
@@ -69,7 +87,7 @@ pub(super) fn decide(policy: &Retry, failed: Failed, progress: Progress) -> Next
 }
 
 /// Whether an endpoint broke off on a request that it had received: of such, two are enough.
-pub(super) fn breaks_off(cause: Cause) -> bool {
+fn breaks_off(cause: Cause) -> bool {
     matches!(
         cause,
         Cause::ConnectionClosed
@@ -78,6 +96,14 @@ pub(super) fn breaks_off(cause: Cause) -> bool {
             | Cause::NotHttp
             | Cause::BadStatusLine
             | Cause::BadHeader
+    )
+}
+
+/// Whether a connection ended like one that the endpoint no longer wants.
+pub(super) fn closes(cause: Cause) -> bool {
+    matches!(
+        cause,
+        Cause::ClosedBeforeSend | Cause::ConnectionClosed | Cause::ConnectionReset
     )
 }
 
@@ -91,142 +117,6 @@ pub(super) fn backoff(policy: &Retry, repeats: u32, random: f64) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn failed(cause: Cause) -> Failed {
-        Failed {
-            cause,
-            unsent: false,
-            stale: false,
-        }
-    }
-
-    fn first(idempotent: bool) -> Progress {
-        Progress {
-            attempts: 1,
-            idempotent,
-            replayable: true,
-            ..Progress::default()
-        }
-    }
-
-    #[test]
-    fn a_request_that_was_never_sent_goes_elsewhere_whatever_its_method() {
-        for cause in [
-            Cause::ConnectionRefused,
-            Cause::ConnectTimeout,
-            Cause::ClosedBeforeSend,
-        ] {
-            assert_eq!(
-                decide(&Retry::default(), failed(cause), first(false)),
-                Next::Another
-            );
-        }
-    }
-
-    #[test]
-    fn after_its_bytes_were_out_only_an_idempotent_request_goes_again() {
-        for cause in [
-            Cause::ConnectionReset,
-            Cause::ConnectionClosed,
-            Cause::ResponseTimeout,
-        ] {
-            assert_eq!(
-                decide(&Retry::default(), failed(cause), first(true)),
-                Next::Another
-            );
-            assert_eq!(
-                decide(&Retry::default(), failed(cause), first(false)),
-                Next::Stop
-            );
-            let policy = Retry {
-                non_idempotent: true,
-                ..Retry::default()
-            };
-            assert_eq!(decide(&policy, failed(cause), first(false)), Next::Another);
-        }
-    }
-
-    #[test]
-    fn a_request_that_broke_two_endpoints_reaches_no_third() {
-        let progress = Progress {
-            attempts: 2,
-            broken_off: 2,
-            ..first(true)
-        };
-        assert_eq!(
-            decide(&Retry::default(), failed(Cause::ConnectionReset), progress),
-            Next::Stop
-        );
-        let once = Progress {
-            attempts: 2,
-            broken_off: 1,
-            ..first(true)
-        };
-        assert_eq!(
-            decide(&Retry::default(), failed(Cause::ResponseTimeout), once),
-            Next::Another
-        );
-    }
-
-    #[test]
-    fn attempts_and_time_end_it() {
-        let last = Progress {
-            attempts: 3,
-            ..first(true)
-        };
-        let refused = failed(Cause::ConnectionRefused);
-        assert_eq!(decide(&Retry::default(), refused, last), Next::Stop);
-        let late = Progress {
-            elapsed: Duration::from_secs(30),
-            ..first(true)
-        };
-        assert_eq!(decide(&Retry::default(), refused, late), Next::Stop);
-    }
-
-    #[test]
-    fn a_body_that_was_not_kept_is_not_sent_again() {
-        let streamed = Progress {
-            replayable: false,
-            ..first(true)
-        };
-        assert_eq!(
-            decide(&Retry::default(), failed(Cause::ConnectionReset), streamed),
-            Next::Stop
-        );
-    }
-
-    #[test]
-    fn a_connection_closed_while_idle_costs_no_attempt() {
-        let stale = Failed {
-            cause: Cause::ConnectionClosed,
-            unsent: false,
-            stale: true,
-        };
-        let last = Progress {
-            attempts: 3,
-            ..first(true)
-        };
-        assert_eq!(decide(&Retry::default(), stale, last), Next::Reconnect);
-        assert_eq!(decide(&Retry::default(), stale, first(false)), Next::Stop);
-        let unsent = Failed {
-            cause: Cause::ClosedBeforeSend,
-            unsent: true,
-            stale: true,
-        };
-        assert_eq!(
-            decide(&Retry::default(), unsent, first(false)),
-            Next::Reconnect
-        );
-    }
-
-    #[test]
-    fn the_backoff_grows_to_its_limit_and_is_jittered_in_full() {
-        let policy = Retry::default();
-        assert_eq!(backoff(&policy, 1, 1.0), Duration::from_millis(25));
-        assert_eq!(backoff(&policy, 2, 1.0), Duration::from_millis(50));
-        assert_eq!(backoff(&policy, 60, 1.0), Duration::from_millis(250));
-        assert_eq!(backoff(&policy, 60, 0.0), Duration::ZERO);
-    }
-}
+mod properties;
+#[cfg(test)]
+mod tests;

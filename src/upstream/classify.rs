@@ -5,7 +5,7 @@
 use std::error::Error;
 use std::io;
 
-use crate::failure::Cause;
+use crate::failure::{Cause, ClientFault};
 
 use super::counting::Moved;
 
@@ -67,6 +67,35 @@ pub fn body_failure(error: &hyper::Error) -> Cause {
         Some(io::ErrorKind::UnexpectedEof) | None => Cause::BodyIncomplete,
         Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Cause::BodyBadChunk,
         Some(_) => Cause::BodyReset,
+    }
+}
+
+/// What was wrong with a client's body: it broke its message, or broke off.
+pub fn upload_failure(error: &hyper::Error) -> Cause {
+    let mut source = error.source();
+    while let Some(inner) = source {
+        if let Some(io) = inner.downcast_ref::<io::Error>() {
+            return match io.kind() {
+                io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
+                    Cause::BadRequest(ClientFault::Body)
+                }
+                io::ErrorKind::TimedOut => Cause::BadRequest(ClientFault::BodyTimeout),
+                _ => Cause::ClientAborted,
+            };
+        }
+        if let Some(h2) = inner.downcast_ref::<h2::Error>() {
+            return if h2.is_library() {
+                Cause::BadRequest(ClientFault::Body)
+            } else {
+                Cause::ClientAborted
+            };
+        }
+        source = inner.source();
+    }
+    if error.is_parse() || error.is_user() {
+        Cause::BadRequest(ClientFault::Body)
+    } else {
+        Cause::ClientAborted
     }
 }
 

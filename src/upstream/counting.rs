@@ -64,11 +64,14 @@ impl Traffic {
 
     fn received(&self, bytes: &[u8]) {
         self.read.fetch_add(bytes.len() as u64, Relaxed);
-        if self.first.load(Relaxed) == 0 {
-            let mut first = [0; 8];
-            let len = bytes.len().min(8);
-            first[..len].copy_from_slice(&bytes[..len]);
-            self.first.store(u64::from_be_bytes(first), Relaxed);
+        let first = self.first.load(Relaxed);
+        let free = (first.trailing_zeros() / 8) as usize;
+        if free > 0 {
+            // They may come in pieces; no answer that is HTTP begins with a zero byte.
+            let mut next = first.to_be_bytes();
+            let len = bytes.len().min(free);
+            next[8 - free..][..len].copy_from_slice(&bytes[..len]);
+            self.first.store(u64::from_be_bytes(next), Relaxed);
         }
     }
 }
@@ -174,5 +177,26 @@ impl<T: AsyncWrite> AsyncWrite for CountingIo<T> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.project().inner.poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_bytes_of_an_answer_are_known_however_they_come() {
+        let traffic = Traffic::default();
+        for pieces in [
+            &[&b"HTTP/1.1 200 OK"[..]][..],
+            &[b"H", b"TTP", b"/1.1 ", b"200"],
+        ] {
+            let mark = traffic.mark();
+            pieces.iter().for_each(|piece| traffic.received(piece));
+            assert_eq!(&traffic.since(mark).first, b"HTTP/1.1");
+        }
+        let mark = traffic.mark();
+        traffic.received(b"HT");
+        assert_eq!(&traffic.since(mark).first, b"HT\0\0\0\0\0\0");
     }
 }

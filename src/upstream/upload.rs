@@ -10,20 +10,27 @@
 //! out does the clock for the response run. And it remembers what was wrong with the client's
 //! message, so that a malformed chunk never looks like a failing endpoint.
 
-use std::error::Error;
-use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
-use std::time::Instant;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use tokio::sync::Notify;
 
-use crate::failure::{Cause, ClientFault};
+use crate::failure::Cause;
+
+use super::classify::upload_failure;
+
+mod request_body;
+
+pub use request_body::RequestBody;
+
+/// The most frames kept: a body of tiny ones would take many times its size.
+const MAX_FRAMES: usize = 1024;
 
 /// A request body that attempts share.
 #[derive(Debug)]
@@ -31,13 +38,14 @@ pub struct Upload {
     state: Mutex<State>,
     /// The announced length, if the client announced one.
     length: Option<u64>,
-    /// Told when the whole body is out.
+    /// Told when the whole body is out, or cannot come out any more.
     finished: Notify,
 }
 
 #[derive(Debug)]
 struct State {
-    source: Incoming,
+    /// The client's body; `None` once nobody wants it any more.
+    source: Option<Source>,
     /// The frames so far, while they fit into `room`; `None` once they did not.
     kept: Option<Vec<Bytes>>,
     room: usize,
@@ -48,7 +56,19 @@ struct State {
     fault: Option<Cause>,
     /// The attempt that may take bytes.
     attempt: u32,
+    /// Of the connection that waits for the client's next bytes.
+    waiting: Option<Waker>,
+    /// The newest attempt's connection ended before the body was out.
+    dropped: bool,
     keep_trailer: fn(&mut HeaderMap),
+}
+
+/// Where the bytes come from.
+#[derive(Debug)]
+enum Source {
+    Client(Incoming),
+    #[cfg(test)]
+    Script(tests::Script),
 }
 
 /// Whom an upload waits for, and since when.
@@ -62,16 +82,38 @@ pub enum Turn {
     Finished(Instant),
 }
 
+impl Turn {
+    /// Since when it is.
+    pub fn since(self) -> Instant {
+        let (Self::Client(since) | Self::Endpoint(since) | Self::Finished(since)) = self;
+        since
+    }
+
+    /// Whether the whole body is out.
+    pub fn is_finished(self) -> bool {
+        matches!(self, Self::Finished(_))
+    }
+}
+
 impl Upload {
     /// Takes over the client's body; keeps up to `room` bytes for further attempts. `keep_trailer`
     /// removes the trailer fields that must not be forwarded.
     pub fn new(source: Incoming, room: usize, keep_trailer: fn(&mut HeaderMap)) -> Arc<Self> {
         let length = source.size_hint().exact();
+        Self::of(Source::Client(source), length, room, keep_trailer)
+    }
+
+    fn of(
+        source: Source,
+        length: Option<u64>,
+        room: usize,
+        keep_trailer: fn(&mut HeaderMap),
+    ) -> Arc<Self> {
         Arc::new(Self {
             length,
             finished: Notify::new(),
             state: Mutex::new(State {
-                source,
+                source: Some(source),
                 kept: Some(Vec::new()),
                 room,
                 trailers: None,
@@ -79,6 +121,8 @@ impl Upload {
                 turn: Turn::Endpoint(Instant::now()),
                 fault: None,
                 attempt: 0,
+                waiting: None,
+                dropped: false,
                 keep_trailer,
             }),
         })
@@ -89,17 +133,50 @@ impl Upload {
         let mut state = self.lock();
         state.kept.as_ref()?;
         state.attempt += 1;
-        if !matches!(state.turn, Turn::Finished(_)) {
+        state.dropped = false;
+        if !state.turn.is_finished() {
             state.turn = Turn::Endpoint(Instant::now());
         }
         let attempt = state.attempt;
         drop(state);
-        Some(RequestBody(Kind::Upload {
-            upload: Arc::clone(self),
-            next: 0,
-            attempt,
-            done: false,
-        }))
+        Some(RequestBody::of(Arc::clone(self), attempt))
+    }
+
+    /// Gives the rest of the client's body up. The connection that was to carry it ends, since its
+    /// message can never become whole.
+    pub fn give_up(&self) {
+        let mut state = self.lock();
+        state.attempt += 1;
+        state.kept = None;
+        let (source, waiting) = (state.source.take(), state.waiting.take());
+        drop(state);
+        drop(source);
+        if let Some(waiting) = waiting {
+            waiting.wake();
+        }
+    }
+
+    /// Waits until the whole body is out, and says whether that came to pass: when nothing has moved
+    /// for as long as the limit, the rest is given up.
+    pub async fn ends_by_itself(&self, limit: Duration) -> bool {
+        loop {
+            let turn = self.turn();
+            if turn.is_finished() {
+                return true;
+            }
+            let left = (turn.since() + limit).saturating_duration_since(Instant::now());
+            if left.is_zero() || self.lock().dropped {
+                self.give_up();
+                return false;
+            }
+            // Told when the whole body is out and when its connection ended.
+            let _ = tokio::time::timeout(left, self.finished.notified()).await;
+        }
+    }
+
+    /// The announced length, if there is one.
+    pub fn length(&self) -> Option<u64> {
+        self.length
     }
 
     /// Whether another attempt could have the whole body.
@@ -112,7 +189,7 @@ impl Upload {
         self.lock().turn
     }
 
-    /// Waits until the whole body is out; returns at most once.
+    /// Waits until the whole body is out, or its connection let go of it; returns at most once.
     pub async fn finished(&self) {
         self.finished.notified().await;
     }
@@ -133,29 +210,6 @@ impl Upload {
     }
 }
 
-/// What is sent to an endpoint as the body of a request.
-#[derive(Debug)]
-pub struct RequestBody(Kind);
-
-#[derive(Debug)]
-enum Kind {
-    Empty,
-    Upload {
-        upload: Arc<Upload>,
-        /// The index of the next kept frame to send.
-        next: usize,
-        attempt: u32,
-        done: bool,
-    },
-}
-
-impl RequestBody {
-    /// No body.
-    pub fn empty() -> Self {
-        Self(Kind::Empty)
-    }
-}
-
 /// The upload ended: the client's message is broken, or another attempt has taken over.
 #[derive(Debug, thiserror::Error)]
 #[error("the request body ended early")]
@@ -165,13 +219,21 @@ impl State {
     fn poll_source(
         &mut self,
         cx: &mut Context<'_>,
+        length: Option<u64>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadEnded>>> {
-        let polled = Pin::new(&mut self.source).poll_frame(cx);
+        let polled = match &mut self.source {
+            Some(source) => source.poll_frame(cx),
+            None => return Poll::Ready(Some(Err(UploadEnded))),
+        };
         let now = Instant::now();
         match polled {
             Poll::Pending => {
                 if !matches!(self.turn, Turn::Client(_)) {
                     self.turn = Turn::Client(now);
+                }
+                match &mut self.waiting {
+                    Some(waiting) => waiting.clone_from(cx.waker()),
+                    None => self.waiting = Some(cx.waker().clone()),
                 }
                 Poll::Pending
             }
@@ -179,13 +241,18 @@ impl State {
                 self.turn = Turn::Finished(now);
                 Poll::Ready(None)
             }
-            Poll::Ready(Some(Err(error))) => {
-                self.fault = Some(client_fault(&error));
+            Poll::Ready(Some(Err(fault))) => {
+                self.fault = Some(fault);
                 Poll::Ready(Some(Err(UploadEnded)))
             }
             Poll::Ready(Some(Ok(frame))) => {
                 self.turn = Turn::Endpoint(now);
-                Poll::Ready(Some(Ok(self.take(frame))))
+                let frame = self.take(frame);
+                // hyper asks for nothing beyond the announced length.
+                if length == Some(self.taken) {
+                    self.turn = Turn::Finished(now);
+                }
+                Poll::Ready(Some(Ok(frame)))
             }
         }
     }
@@ -195,9 +262,6 @@ impl State {
             Ok(data) => {
                 self.taken += data.len() as u64;
                 self.keep(&data);
-                if self.source.is_end_stream() {
-                    self.turn = Turn::Finished(Instant::now());
-                }
                 Frame::data(data)
             }
             Err(frame) => {
@@ -211,105 +275,28 @@ impl State {
     }
 
     fn keep(&mut self, data: &Bytes) {
+        let Some(kept) = &mut self.kept else { return };
         match self.room.checked_sub(data.len()) {
-            Some(room) => {
+            Some(room) if kept.len() < MAX_FRAMES => {
                 self.room = room;
-                if let Some(kept) = &mut self.kept {
-                    kept.push(data.clone());
-                }
+                kept.push(data.clone());
             }
-            None => self.kept = None,
+            _ => self.kept = None,
         }
     }
 }
 
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = UploadEnded;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, UploadEnded>>> {
-        let Kind::Upload {
-            upload,
-            next,
-            attempt,
-            done,
-        } = &mut self.0
-        else {
-            return Poll::Ready(None);
-        };
-        if *done {
-            return Poll::Ready(None);
-        }
-        let mut state = upload.lock();
-        if state.attempt != *attempt || state.fault.is_some() {
-            return Poll::Ready(Some(Err(UploadEnded)));
-        }
-        if let Some(data) = state.kept.as_ref().and_then(|kept| kept.get(*next)) {
-            *next += 1;
-            return Poll::Ready(Some(Ok(Frame::data(data.clone()))));
-        }
-        if let Turn::Finished(_) = state.turn {
-            *done = true;
-            return Poll::Ready(state.trailers.clone().map(|t| Ok(Frame::trailers(t))));
-        }
-        let polled = state.poll_source(cx);
-        if let Turn::Finished(_) = state.turn {
-            upload.finished.notify_one();
-        }
-        match &polled {
-            Poll::Ready(Some(Ok(frame))) if frame.is_trailers() => *done = true,
-            Poll::Ready(Some(Ok(_))) => *next += 1,
-            Poll::Ready(None) => *done = true,
-            _ => {}
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.0 {
-            Kind::Empty => true,
-            Kind::Upload { done, .. } => *done,
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            Kind::Empty => SizeHint::with_exact(0),
-            Kind::Upload { upload, .. } => upload
-                .length
-                .map_or_else(SizeHint::default, SizeHint::with_exact),
+impl Source {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cause>>> {
+        match self {
+            Self::Client(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map_err(|error| upload_failure(&error)),
+            #[cfg(test)]
+            Self::Script(script) => script.poll_frame(cx),
         }
     }
 }
 
-/// Whether the client broke its message or broke off.
-fn client_fault(error: &hyper::Error) -> Cause {
-    let mut source = error.source();
-    while let Some(inner) = source {
-        if let Some(io) = inner.downcast_ref::<io::Error>() {
-            return match io.kind() {
-                io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
-                    Cause::BadRequest(ClientFault::Body)
-                }
-                io::ErrorKind::TimedOut => Cause::BadRequest(ClientFault::BodyTimeout),
-                _ => Cause::ClientAborted,
-            };
-        }
-        if let Some(h2) = inner.downcast_ref::<h2::Error>() {
-            return if h2.is_library() {
-                Cause::BadRequest(ClientFault::Body)
-            } else {
-                Cause::ClientAborted
-            };
-        }
-        source = inner.source();
-    }
-    if error.is_parse() || error.is_user() {
-        Cause::BadRequest(ClientFault::Body)
-    } else {
-        Cause::ClientAborted
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! Whatever fails, in whatever order: whom a request reaches, and how often.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::{Failed, Next, Progress, breaks_off, closes, decide};
+use crate::failure::{Cause, RetryClass};
+use crate::routing::policy::Retry;
+
+/// One try on one endpoint that failed.
+#[derive(Clone, Copy, Debug)]
+struct Try {
+    endpoint: SocketAddr,
+    failed: Failed,
+}
+
+fn policy() -> impl Strategy<Value = Retry> {
+    (1..=10_u8, any::<bool>(), 0..60_u64).prop_map(|(attempts, non_idempotent, within)| Retry {
+        attempts,
+        non_idempotent,
+        within: Duration::from_secs(within),
+        ..Retry::default()
+    })
+}
+
+/// How an attempt may fail; only a connection that served before can be stale.
+fn failure() -> impl Strategy<Value = Failed> {
+    (select(Cause::all()), any::<bool>(), any::<bool>()).prop_map(|(cause, reused, unsent)| {
+        let stale = reused && closes(cause);
+        let unsent = unsent || cause == Cause::ClosedBeforeSend;
+        Failed {
+            cause,
+            unsent: unsent && (closes(cause) || cause.retry_class() == RetryClass::Unsent),
+            stale,
+        }
+    })
+}
+
+/// The tries of a request on five endpoints, each of which fails like this, as the loop of attempts
+/// makes them: another endpoint each time, the same one again when its connection was stale.
+fn run(policy: &Retry, start: Progress, pace: Duration, failures: &[Failed]) -> Vec<Try> {
+    let mut progress = start;
+    let mut tries = Vec::new();
+    let mut port = 1;
+    let mut fresh = false;
+    for failed in failures {
+        let endpoint = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let stale = failed.stale && !fresh;
+        let failed = Failed { stale, ..*failed };
+        tries.push(Try { endpoint, failed });
+        progress.book(failed, endpoint);
+        progress.elapsed += pace;
+        match decide(policy, failed, progress) {
+            Next::Stop => break,
+            Next::Reconnect => fresh = true,
+            Next::Another => {
+                port = port % 5 + 1;
+                fresh = false;
+            }
+        }
+    }
+    tries
+}
+
+prop_compose! {
+    fn tries()(
+        policy in policy(),
+        idempotent in any::<bool>(),
+        replayable in prop::bool::weighted(0.9),
+        pace in 0..5_000_u64,
+        failures in prop::collection::vec(failure(), 40),
+    ) -> (Retry, Progress, Vec<Try>) {
+        let start = Progress { idempotent, replayable, ..Progress::default() };
+        let tries = run(&policy, start, Duration::from_millis(pace), &failures);
+        (policy, start, tries)
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_request_that_is_not_idempotent_is_never_sent_again((policy, start, tries) in tries()) {
+        prop_assume!(!start.idempotent && !policy.non_idempotent);
+        let sent = |failed: &Failed| !failed.unsent && failed.cause.retry_class() != RetryClass::Unsent;
+        for earlier in &tries[..tries.len() - 1] {
+            prop_assert!(!sent(&earlier.failed), "{earlier:?}");
+        }
+    }
+
+    #[test]
+    fn attempts_are_never_exceeded((policy, _, tries) in tries()) {
+        let counted = tries.iter().filter(|one| !one.failed.stale).count();
+        prop_assert!(counted <= usize::from(policy.attempts));
+        // A stale connection is free, once for each attempt.
+        prop_assert!(tries.len() <= 2 * usize::from(policy.attempts));
+    }
+
+    #[test]
+    fn a_request_breaks_two_endpoints_at_most((_, _, tries) in tries()) {
+        let broken: BTreeSet<_> = tries
+            .iter()
+            .filter(|one| breaks_off(one.failed.cause) && !one.failed.unsent)
+            .map(|one| one.endpoint)
+            .collect();
+        prop_assert!(broken.len() <= 2, "{broken:?}");
+    }
+
+    #[test]
+    fn nothing_follows_what_cannot_be_repeated((policy, start, tries) in tries()) {
+        let last = tries.len() - 1;
+        for earlier in &tries[..last] {
+            prop_assert_ne!(earlier.failed.cause.retry_class(), RetryClass::Never);
+        }
+        if !start.replayable || policy.within.is_zero() {
+            prop_assert_eq!(last, 0);
+        }
+    }
+}

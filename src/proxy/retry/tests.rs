@@ -1,0 +1,137 @@
+use super::*;
+
+fn failed(cause: Cause) -> Failed {
+    Failed {
+        cause,
+        unsent: false,
+        stale: false,
+    }
+}
+
+fn first(idempotent: bool) -> Progress {
+    Progress {
+        attempts: 1,
+        idempotent,
+        replayable: true,
+        ..Progress::default()
+    }
+}
+
+#[test]
+fn a_request_that_was_never_sent_goes_elsewhere_whatever_its_method() {
+    for cause in [
+        Cause::ConnectionRefused,
+        Cause::ConnectTimeout,
+        Cause::ClosedBeforeSend,
+    ] {
+        assert_eq!(
+            decide(&Retry::default(), failed(cause), first(false)),
+            Next::Another
+        );
+    }
+}
+
+#[test]
+fn after_its_bytes_were_out_only_an_idempotent_request_goes_again() {
+    for cause in [
+        Cause::ConnectionReset,
+        Cause::ConnectionClosed,
+        Cause::ResponseTimeout,
+    ] {
+        assert_eq!(
+            decide(&Retry::default(), failed(cause), first(true)),
+            Next::Another
+        );
+        assert_eq!(
+            decide(&Retry::default(), failed(cause), first(false)),
+            Next::Stop
+        );
+        let policy = Retry {
+            non_idempotent: true,
+            ..Retry::default()
+        };
+        assert_eq!(decide(&policy, failed(cause), first(false)), Next::Another);
+    }
+}
+
+#[test]
+fn a_request_that_broke_two_endpoints_reaches_no_third() {
+    let progress = Progress {
+        attempts: 2,
+        broken_off: 2,
+        ..first(true)
+    };
+    assert_eq!(
+        decide(&Retry::default(), failed(Cause::ConnectionReset), progress),
+        Next::Stop
+    );
+    let once = Progress {
+        attempts: 2,
+        broken_off: 1,
+        ..first(true)
+    };
+    assert_eq!(
+        decide(&Retry::default(), failed(Cause::ResponseTimeout), once),
+        Next::Another
+    );
+}
+
+#[test]
+fn attempts_and_time_end_it() {
+    let last = Progress {
+        attempts: 3,
+        ..first(true)
+    };
+    let refused = failed(Cause::ConnectionRefused);
+    assert_eq!(decide(&Retry::default(), refused, last), Next::Stop);
+    let late = Progress {
+        elapsed: Duration::from_secs(30),
+        ..first(true)
+    };
+    assert_eq!(decide(&Retry::default(), refused, late), Next::Stop);
+}
+
+#[test]
+fn a_body_that_was_not_kept_is_not_sent_again() {
+    let streamed = Progress {
+        replayable: false,
+        ..first(true)
+    };
+    assert_eq!(
+        decide(&Retry::default(), failed(Cause::ConnectionReset), streamed),
+        Next::Stop
+    );
+}
+
+#[test]
+fn a_connection_closed_while_idle_costs_no_attempt() {
+    let stale = Failed {
+        cause: Cause::ConnectionClosed,
+        unsent: false,
+        stale: true,
+    };
+    let last = Progress {
+        attempts: 3,
+        ..first(true)
+    };
+    assert_eq!(decide(&Retry::default(), stale, last), Next::Reconnect);
+    assert_eq!(decide(&Retry::default(), stale, first(false)), Next::Stop);
+    let unsent = Failed {
+        cause: Cause::ClosedBeforeSend,
+        unsent: true,
+        stale: true,
+    };
+    assert_eq!(
+        decide(&Retry::default(), unsent, first(false)),
+        Next::Reconnect
+    );
+}
+
+#[test]
+fn the_backoff_grows_to_its_limit_and_is_jittered_in_full() {
+    let policy = Retry::default();
+    assert_eq!(backoff(&policy, 1, 1.0), Duration::from_millis(25));
+    assert_eq!(backoff(&policy, 2, 1.0), Duration::from_millis(50));
+    assert_eq!(backoff(&policy, 60, 1.0), Duration::from_millis(250));
+    assert_eq!(backoff(&policy, 60, 0.0), Duration::ZERO);
+}

@@ -1,0 +1,95 @@
+//! While an answer and its upload pass at once, each side's fault stays its own.
+
+use bywash::faults::script::{Script, Step, send};
+use bywash::faults::{Fault, Peer};
+use bywash::routing::policy::Policy;
+
+use super::client::{End, get, until};
+use super::gateway::{Gateway, SHORT, Setup, addresses};
+
+const CHUNKED: &str = "POST / HTTP/1.1\r\nHost: shop.test\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+/// Answers half before it reads the upload, and half after.
+async fn interleaving() -> Peer {
+    let script = Script::on_request([
+        send("HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nhalf"),
+        Step::ReadBody,
+        send("rest"),
+    ]);
+    Peer::start(script).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_malformed_upload_that_cuts_the_answer_is_the_clients_fault() {
+    let peer = interleaving().await;
+    let gateway = Gateway::before(&[&peer]);
+    let mut client = gateway.client().await;
+    client.send(format!("{CHUNKED}4\r\ngood\r\n")).await;
+    assert_eq!(client.head().await.status, 200);
+    assert_eq!(client.bytes(4).await, b"half");
+    client.send("xyz\r\n").await;
+    assert_ne!(client.rest().await.1, End::Whole);
+    let entry = gateway.logged().await;
+    assert_eq!(entry.cause.as_deref(), Some("bad_request"));
+    assert_eq!((entry.bytes_received, entry.bytes_sent), (4, 4));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_waits_for_the_client_is_not_silent() {
+    let peer = interleaving().await;
+    let gateway = Gateway::with(&[&peer], |policy| policy.timeouts.read = SHORT);
+    let mut client = gateway.client().await;
+    client.send(format!("{CHUNKED}4\r\nhalf\r\n")).await;
+    assert_eq!(client.head().await.status, 200);
+    assert_eq!(client.bytes(4).await, b"half");
+    // The pace of the client is what is tested here.
+    tokio::time::sleep(2 * SHORT).await;
+    client.send("0\r\n\r\n").await;
+    assert_eq!(client.bytes(4).await, b"rest");
+    assert_eq!(gateway.logged().await.cause, None);
+}
+
+#[tokio::test]
+async fn a_client_that_stops_sending_while_it_is_answered_is_at_fault() {
+    let peer = interleaving().await;
+    let mut policy = Policy::default();
+    policy.timeouts.read = SHORT / 2;
+    let mut setup = Setup::to(&addresses(&[&peer]), policy);
+    setup.settings.client_body_timeout = SHORT;
+    let gateway = setup.start();
+    let mut client = gateway.client().await;
+    client.send(format!("{CHUNKED}4\r\nhalf\r\n")).await;
+    assert_eq!(client.head().await.status, 200);
+    assert_ne!(client.rest().await.1, End::Whole);
+    let entry = gateway.logged().await;
+    assert_eq!(entry.cause.as_deref(), Some("bad_request"));
+    until(&peer, |counts| counts.ended == 1).await;
+}
+
+/// The pause was the client's, so that the endpoint looks no slower for it.
+#[tokio::test]
+async fn a_slow_upload_does_not_make_its_endpoint_look_slow() {
+    let any = "127.0.0.1:0".parse().unwrap();
+    let peer = Peer::start_at(&[any, any], "peer", Fault::Echo)
+        .await
+        .unwrap();
+    let gateway = Gateway::before(&[&peer]);
+    // Both endpoints are known, and equally fast.
+    for _ in 0..20 {
+        gateway.ask(get("/")).await.described();
+        gateway.logged().await;
+    }
+    let mut client = gateway.client().await;
+    client.send(format!("{CHUNKED}4\r\nhalf\r\n")).await;
+    until(&peer, |counts| counts.requests == 21).await;
+    tokio::time::sleep(SHORT).await;
+    client.send("0\r\n\r\n").await;
+    client.answer("POST").await.described();
+    let slow = gateway.logged().await.endpoints();
+    let mut chosen = 0;
+    for _ in 0..40 {
+        gateway.ask(get("/")).await.described();
+        chosen += usize::from(gateway.logged().await.endpoints() == slow);
+    }
+    assert!(chosen >= 5, "chosen {chosen} times of 40");
+}

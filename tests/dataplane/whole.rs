@@ -1,0 +1,104 @@
+//! Messages that are whole are forwarded whole, counted as whole, and leave connections in order,
+//! however they are framed.
+
+use bywash::faults::script::{Script, Step, send};
+use bywash::faults::{Fault, Peer};
+
+use super::client::{End, get, until};
+use super::gateway::Gateway;
+
+/// A request for a description, whose body is chunked although methods like this rarely have one.
+fn chunked(method: &str, chunks: &str) -> String {
+    format!(
+        "{method} / HTTP/1.1\r\nHost: shop.test\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n"
+    )
+}
+
+#[tokio::test]
+async fn a_chunked_body_is_forwarded_whatever_the_method() {
+    let peer = Peer::start(Fault::Echo).await.unwrap();
+    let gateway = Gateway::before(&[&peer]);
+    let mut client = gateway.client().await;
+    for method in ["GET", "DELETE", "POST", "PURGE"] {
+        let answer = client.ask(chunked(method, "4\r\nbody\r\n")).await;
+        assert_eq!(answer.described()["body_bytes"], 4, "{method}");
+        assert_eq!(gateway.logged().await.bytes_received, 4, "{method}");
+    }
+    assert_eq!(peer.connections(), 1);
+}
+
+#[tokio::test]
+async fn an_empty_chunked_body_is_forwarded_and_the_connection_used_again() {
+    let peer = Peer::start(Fault::Echo).await.unwrap();
+    let gateway = Gateway::before(&[&peer]);
+    let mut client = gateway.client().await;
+    for method in ["GET", "POST", "PUT"] {
+        let answer = client.ask(chunked(method, "")).await;
+        assert_eq!(answer.described()["body_bytes"], 0, "{method}");
+    }
+    client.ask(get("/")).await.described();
+    assert_eq!(peer.connections(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_with_trailers_is_complete_and_its_connection_used_again() {
+    let peer = Peer::start(Script::answer(
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n\
+         4\r\nbody\r\n0\r\nx-sum: 42\r\n\r\n",
+    ))
+    .await
+    .unwrap();
+    let gateway = Gateway::before(&[&peer]);
+    for _ in 0..3 {
+        let (answer, entry) = gateway.outcome(get("/")).await;
+        assert_eq!((answer.text().as_str(), answer.end), ("body", End::Whole));
+        assert_eq!((entry.cause, entry.bytes_sent), (None, 4));
+    }
+    assert_eq!(peer.connections(), 1);
+}
+
+#[tokio::test]
+async fn answers_without_content_are_complete_whatever_length_they_announce() {
+    for (request, status) in [
+        ("HEAD", "200 OK"),
+        ("GET", "304 Not Modified"),
+        ("GET", "204 No Content"),
+    ] {
+        let script = format!("HTTP/1.1 {status}\r\ncontent-length: 42\r\netag: \"a\"\r\n\r\n");
+        let peer = Peer::start(Script::answer(script)).await.unwrap();
+        let gateway = Gateway::before(&[&peer]);
+        let mut client = gateway.client().await;
+        for _ in 0..3 {
+            let answer = client
+                .ask(format!("{request} / HTTP/1.1\r\nHost: shop.test\r\n\r\n"))
+                .await;
+            assert_eq!(answer.field("etag"), Some("\"a\""), "{status}");
+            let length = (request == "HEAD").then_some("42");
+            assert_eq!(answer.field("content-length"), length, "{status}");
+            let entry = gateway.logged().await;
+            assert_eq!((entry.cause, entry.bytes_sent), (None, 0), "{status}");
+        }
+        assert_eq!(peer.connections(), 1, "{status}");
+    }
+}
+
+/// The endpoint's connection is used again once the rest of the upload is out, not before.
+#[tokio::test]
+async fn an_upload_outlives_the_whole_answer_to_it() {
+    let early = Script::on_request([
+        send("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok\n"),
+        Step::ReadBody,
+    ]);
+    let peer = Peer::start(early).await.unwrap();
+    let gateway = Gateway::before(&[&peer]);
+    let mut client = gateway.client().await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 8\r\n\r\nhalf")
+        .await;
+    assert_eq!(client.answer("POST").await.text(), "ok\n");
+    gateway.ask(get("/")).await;
+    assert_eq!(peer.connections(), 2);
+    client.send("half").await;
+    until(&peer, |counts| counts.received > 200).await;
+    assert_eq!(peer.requests(), 2);
+}
