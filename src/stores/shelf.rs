@@ -156,6 +156,11 @@ impl<K: Watched> Entry<K> {
                 object: Arc::new(object),
                 identity,
             },
+            // What is wrong with a Secret would show what nobody may see.
+            Err(_) if K::KIND == Kind::Secret => Self::Unreadable {
+                error: "it is not a Secret as Kubernetes has them".to_owned(),
+                identity,
+            },
             Err(invalid) => Self::Unreadable {
                 error: invalid.error,
                 identity,

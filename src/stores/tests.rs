@@ -135,6 +135,24 @@ fn an_object_that_cannot_be_decoded_is_one_finding_and_no_obstacle() {
     assert_eq!(names(&source), ["breaks", "web"]);
 }
 
+#[test]
+fn what_is_wrong_with_a_secret_never_shows_what_is_in_it() {
+    let (feed, source) = synced(Vec::new());
+    let secret: Guarded<Secret> = serde_json::from_value(json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": "hunter2",
+    }))
+    .unwrap();
+    assert!(secret.0.as_ref().unwrap_err().error.contains("hunter2"));
+    feed.apply::<Secret>(Event::Apply(secret));
+    let findings = source.view().unwrap().findings;
+    assert_eq!(findings.len(), 1);
+    assert!(
+        !findings[0].message.contains("hunter2"),
+        "{}",
+        findings[0].message
+    );
+}
+
 fn ingress(version: u32, class: &str, status: &Value) -> Guarded<Ingress> {
     let metadata = json!({
         "name": "web", "namespace": "shop", "resourceVersion": version.to_string(),

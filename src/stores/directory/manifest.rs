@@ -184,13 +184,22 @@ impl Item<'_> {
     where
         K: DeserializeOwned + kube::Resource + super::object::Defaults,
     {
-        match serde_json::from_value::<K>(self.value) {
-            Ok(object) => Ok(admit(object, metadata)),
-            Err(_) if self.whole && yaml::<K>(self.document.text).is_err() => {
-                Err(self.document.error::<K>())
+        let error = match serde_json::from_value::<K>(self.value) {
+            Ok(object) => return Ok(admit(object, metadata)),
+            Err(error) => error,
+        };
+        let line = match yaml::<K>(self.document.text) {
+            Err(_) if self.whole => self.document.error::<K>().0,
+            _ => self.line,
+        };
+        let message = match metadata.key.kind {
+            // The error would show what nobody may see.
+            Kind::Secret => {
+                "each value of data must be base64, each of stringData a string".to_owned()
             }
-            Err(error) => Err((self.line, error.to_string())),
-        }
+            _ => format!("this is not what the field holds: {error}"),
+        };
+        Err((line, message))
     }
 }
 

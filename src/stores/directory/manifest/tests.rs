@@ -96,6 +96,22 @@ fn a_number_where_kubernetes_wants_a_string_is_refused_as_by_an_api_server() {
 }
 
 #[test]
+fn what_is_wrong_with_a_secret_never_shows_what_is_in_it() {
+    for data in [
+        "data: {a: 'hunter2!'}",
+        "stringData: {a: 72}",
+        "data: hunter2",
+    ] {
+        let fault = only_fault(&format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\n{data}\n"
+        ));
+        assert_eq!(fault.code, Code::InvalidObject, "{data}");
+        assert!(!fault.message.contains("hunter2"), "{}", fault.message);
+        assert!(!fault.message.contains("72"), "{}", fault.message);
+    }
+}
+
+#[test]
 fn an_object_without_a_usable_name_is_a_fault() {
     for metadata in [
         "{}",
