@@ -16,10 +16,14 @@ mod dataplane {
     mod early_response;
     pub(crate) mod gateway;
     mod head;
+    mod http2;
+    mod https;
     pub(crate) mod log;
     mod retry;
     mod reuse;
     mod share;
+    mod smuggling;
+    mod strangers;
     mod upgrade;
     mod uploads;
     mod whole;

@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use futures::future::join_all;
+use rustix::process::{Resource, getrlimit};
 use rustls::server::ResolvesServerCert;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
@@ -86,7 +87,7 @@ impl DataPlane {
             .map_err(io::Error::other)?;
         let admission = Arc::new(Admission::new(
             count,
-            settings.max_connections,
+            settings.max_connections.min(affordable()),
             settings.max_connections_per_address,
         ));
         let (draining, drained) = watch::channel(false);
@@ -172,6 +173,19 @@ impl DataPlane {
         drop(running);
         let _ = ended.recv().await;
     }
+}
+
+/// How many client connections leave enough open files for as many connections to endpoints.
+///
+/// Without it the clients could take all of them, and even those that are in could not be served.
+fn affordable() -> usize {
+    /// Listeners, the control plane, what is open for a moment.
+    const OTHERS: usize = 64;
+    let files = getrlimit(Resource::Nofile).current;
+    let files = files.map_or(usize::MAX, |files| {
+        usize::try_from(files).unwrap_or(usize::MAX)
+    });
+    (files.saturating_sub(OTHERS) / 2).max(1)
 }
 
 /// One listener of each kind for each worker.

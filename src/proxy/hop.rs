@@ -19,6 +19,11 @@ use crate::failure::ClientFault;
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+/// Fields by which a recipient that folds `_` and `-` together would read another message than we do.
+const FRAMING_IN_CGI_SPELLING: [HeaderName; 2] = [
+    HeaderName::from_static("content_length"),
+    HeaderName::from_static("transfer_encoding"),
+];
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
 /// Makes the fields of a request fit for the upstream.
@@ -43,6 +48,9 @@ pub(crate) fn request(headers: &mut HeaderMap) -> Result<(), ClientFault> {
     headers.remove(EXPECT);
     headers.remove(HTTP2_SETTINGS);
     headers.remove(PROXY_AUTHORIZATION);
+    for name in FRAMING_IN_CGI_SPELLING {
+        headers.remove(name);
+    }
     if trailers {
         headers.insert(TE, TRAILERS);
     }
@@ -244,6 +252,8 @@ mod tests {
             ("http2-settings", "AAMAAABk"),
             ("proxy-authorization", "Basic eA=="),
             ("expect", "100-continue"),
+            ("content_length", "5"),
+            ("transfer_encoding", "chunked"),
             ("te", "gzip"),
         ]);
         assert!(headers.unwrap().is_empty());

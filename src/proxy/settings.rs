@@ -38,7 +38,7 @@ pub struct Settings {
     pub client_body_timeout: Duration,
     /// Without any progress while a response waits to be written.
     pub client_write_timeout: Duration,
-    /// Connections in all; one more is closed at once.
+    /// Connections in all; one more is closed at once. The limit on open files may allow fewer.
     pub max_connections: usize,
     /// Connections of one client address (IPv6: of one /64) that is not a trusted proxy.
     pub max_connections_per_address: usize,

@@ -31,6 +31,7 @@ use super::log::{Entry, Log, log};
 /// A running data plane.
 pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
+    pub(crate) https: Option<SocketAddr>,
     pub(crate) metrics: Arc<Metrics>,
     log: Log,
     plane: Mutex<Option<DataPlane>>,
@@ -143,6 +144,7 @@ impl Setup {
         let plane = DataPlane::start(&self.settings, gateway).unwrap();
         Gateway {
             address: plane.http_address().unwrap(),
+            https: plane.https_address(),
             metrics,
             log,
             plane: Mutex::new(Some(plane)),
