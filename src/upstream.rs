@@ -22,3 +22,4 @@ pub mod phantom;
 pub mod pool;
 pub mod registry;
 pub mod upload;
+pub mod vanished;

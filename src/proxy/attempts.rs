@@ -21,6 +21,7 @@ use crate::upstream::connection::Connection;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::registry::{Registry, Upstream};
 use crate::upstream::upload::{RequestBody, Turn, Upload};
+use crate::upstream::vanished::{LOOK, Watch};
 
 use super::clock::Clock;
 use super::head::Upgrade;
@@ -225,6 +226,7 @@ impl Attempts<'_> {
     ) -> Result<Response<Incoming>, Miss> {
         let reused = connection.is_reused();
         let started = Instant::now();
+        let mut watch = connection.guard(self.upload.is_some(), self.upgrade.is_some());
         let mut exchange = std::pin::pin!(connection.exchange(request));
         let result = loop {
             let (deadline, cause) = self.clock.limit(self.upload.as_deref(), started);
@@ -233,18 +235,21 @@ impl Attempts<'_> {
             }
             let uploading =
                 matches!(turn(self.upload.as_deref()), Some(turn) if !turn.is_finished());
-            let look = Instant::now() + self.clock.attention();
-            let wake = if uploading {
-                deadline.min(look)
-            } else {
-                deadline
+            let wake = match self.upload {
+                Some(_) if uploading => Instant::now() + LOOK.min(self.clock.attention()),
+                Some(_) => Instant::now() + LOOK,
+                None => deadline,
             };
-            self.timer.as_mut().reset(wake.into());
+            self.timer.as_mut().reset(wake.min(deadline).into());
             tokio::select! {
                 biased;
                 result = &mut exchange => break result,
                 () = finished(self.upload.as_deref()), if uploading => {}
                 () = &mut self.timer => {}
+            }
+            let gone = |watch: &mut Watch| watch.is_gone(Instant::now());
+            if started.elapsed() >= LOOK && watch.as_mut().is_some_and(gone) {
+                return Err(Cause::PeerVanished.into());
             }
         };
         result.map_err(|error| match self.client_fault() {

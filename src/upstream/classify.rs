@@ -66,6 +66,7 @@ pub fn body_failure(error: &hyper::Error) -> Cause {
     match io_source(error).map(io::Error::kind) {
         Some(io::ErrorKind::UnexpectedEof) | None => Cause::BodyIncomplete,
         Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Cause::BodyBadChunk,
+        Some(io::ErrorKind::TimedOut) => Cause::PeerVanished,
         Some(_) => Cause::BodyReset,
     }
 }

@@ -14,8 +14,13 @@ use super::classify::connect_failure;
 
 /// How long a peer may leave data or probes unacknowledged before it counts as gone.
 ///
-/// It says nothing about how long an application may think: its kernel acknowledges meanwhile.
+/// It says nothing about how long an application may think: its kernel acknowledges meanwhile. It
+/// does about how long one may not read, so that requests with a body go without; see
+/// [`vanished`](super::vanished).
 pub const VANISHED_AFTER: Duration = Duration::from_secs(5);
+
+/// The same for upgraded connections, whose endpoint may leave messages unread for a while.
+pub const TUNNEL_VANISHED_AFTER: Duration = Duration::from_secs(60);
 
 /// A failure to connect, with what the operating system said.
 #[derive(Debug)]

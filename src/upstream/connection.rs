@@ -15,8 +15,10 @@ use crate::failure::Cause;
 use crate::telemetry::metrics::ConnectionGuard;
 
 use super::classify::exchange_failure;
+use super::connect::{TUNNEL_VANISHED_AFTER, VANISHED_AFTER};
 use super::counting::{CountingIo, Traffic};
 use super::upload::RequestBody;
+use super::vanished::Watch;
 
 /// An idle connection is probed before reuse when it was idle for longer than this; within it, the
 /// connection's own task has seen what there was to see.
@@ -34,6 +36,8 @@ pub struct Connection {
     /// so that neither keeps open what has ended.
     socket: Weak<socket2::Socket>,
     reused: bool,
+    /// After what time unacknowledged bytes end it, and a closed window too.
+    guarded: Option<Duration>,
     /// How long the endpoint lets the connection idle, if it said.
     idle_hint: Option<Duration>,
 }
@@ -81,8 +85,27 @@ impl Connection {
             traffic,
             socket: probed,
             reused: false,
+            guarded: Some(VANISHED_AFTER),
             idle_hint: None,
         })
+    }
+
+    /// Sees to it that a vanished peer is found: by the kernel, or, for a request with a body, by the
+    /// watch that is returned; see [`vanished`](super::vanished).
+    pub fn guard(&mut self, has_body: bool, upgrades: bool) -> Option<Watch> {
+        let after = match (has_body, upgrades) {
+            (true, _) => None,
+            // An endpoint may take its time with what it reads after an upgrade.
+            (false, true) => Some(TUNNEL_VANISHED_AFTER),
+            (false, false) => Some(VANISHED_AFTER),
+        };
+        if self.guarded != after
+            && let Some(socket) = self.socket.upgrade()
+            && socket.set_tcp_user_timeout(after).is_ok()
+        {
+            self.guarded = after;
+        }
+        has_body.then(|| Watch::new(Weak::clone(&self.socket)))
     }
 
     /// Whether a request was served on it before.
