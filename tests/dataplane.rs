@@ -19,6 +19,8 @@ mod dataplane {
     mod http2;
     mod https;
     pub(crate) mod log;
+    mod namespace;
+    mod network;
     mod retry;
     mod reuse;
     mod share;

@@ -43,6 +43,8 @@ pub struct Counts {
 pub struct Received {
     /// Where from.
     pub from: Option<SocketAddr>,
+    /// At which of the peer's addresses.
+    pub at: Option<SocketAddr>,
     /// The bytes as received: the first 256 KiB.
     pub bytes: Vec<u8>,
     /// All that were received.
@@ -230,7 +232,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         tokio::select! {
             accepted = listener.accept() => if let Ok((stream, from)) = accepted {
                 let shared = shared.clone();
-                let index = shared.connected(from);
+                let index = shared.connected(from, stream.local_addr().ok());
                 connections.spawn(async move {
                     // How the other side ends a connection is seen in what reached us.
                     let _ = connection::serve(stream, &shared, index).await;
@@ -294,11 +296,12 @@ impl Shared {
         self.scripts().take()
     }
 
-    fn connected(&self, from: SocketAddr) -> usize {
+    fn connected(&self, from: SocketAddr, at: Option<SocketAddr>) -> usize {
         let mut records = self.records();
         if records.len() < KEPT_CONNECTIONS {
             records.push(Received {
                 from: Some(from),
+                at,
                 ..Received::default()
             });
         }

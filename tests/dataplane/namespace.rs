@@ -1,0 +1,62 @@
+//! Tests that break the network, each in a network of its own.
+//!
+//! The test runs its own program again in new user and network namespaces (`unshare`, no root
+//! needed), where it is root over addresses and routes that nobody else sees.
+
+use std::process::Command;
+
+const INSIDE: &str = "BYWASH_TEST_NETWORK";
+
+/// A command that may live in a directory which is not on every user's path.
+fn system(program: &str) -> Command {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut command = Command::new(program);
+    command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
+    command
+}
+
+/// Runs the test of this name in a network in which 10.244.0.0/16 is local.
+pub(crate) fn isolated<F: Future<Output = ()>>(module: &str, name: &str, test: impl FnOnce() -> F) {
+    if std::env::var_os(INSIDE).is_some() {
+        ip("link set lo up");
+        ip("route add local 10.244.0.0/16 dev lo");
+        // Rules of ours are to come before the one for local addresses.
+        ip("rule add pref 100 lookup local");
+        ip("rule del pref 0");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        return runtime.unwrap().block_on(test());
+    }
+    let (_, module) = module.split_once("::").unwrap();
+    let status = system("unshare")
+        .args([
+            "--user",
+            "--map-root-user",
+            "--net",
+            "--pid",
+            "--fork",
+            "--kill-child",
+        ])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("{module}::{name}"), "--nocapture"])
+        .env(INSIDE, "1")
+        .output()
+        .expect("`unshare` is needed: install the package util-linux");
+    let told = String::from_utf8_lossy(&status.stdout) + String::from_utf8_lossy(&status.stderr);
+    assert!(status.status.success(), "{told}");
+    assert!(told.contains("1 passed"), "{told}");
+}
+
+/// Changes the network; from the package iproute2.
+pub(crate) fn ip(arguments: &str) {
+    let output = system("ip").args(arguments.split(' ')).output();
+    let output = output.expect("`ip` is needed: install the package iproute2");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "ip {arguments}: {complaint}");
+}
+
+/// From now on nothing reaches this address any more, and nobody is told.
+pub(crate) fn lose(address: std::net::SocketAddr) {
+    ip(&format!("rule add pref 10 to {} blackhole", address.ip()));
+}
