@@ -149,6 +149,11 @@ impl ClientIo {
         self.head_begun = false;
     }
 
+    /// How long a write may make no progress.
+    pub(crate) fn write_limit(&self) -> Duration {
+        self.limits.write
+    }
+
     /// Puts bytes back, to be read first.
     pub(crate) fn unread(&mut self, bytes: &[u8]) {
         if let Some(room) = self.first.get_mut(..bytes.len()) {
@@ -201,7 +206,10 @@ impl ClientIo {
             Waiting::Head if self.state.body_expected() => {
                 self.since + self.limits.header.max(LEFTOVER)
             }
-            Waiting::Head | Waiting::Retirement => self.since + self.limits.header,
+            Waiting::Head => self.since + self.limits.header,
+            // Responses may still be with hyper, for want of a window.
+            Waiting::Retirement if self.served > 0 => self.since + self.limits.write,
+            Waiting::Retirement => self.since + self.limits.header,
         };
         if !self.passed(cx, deadline) {
             return Poll::Pending;
@@ -212,8 +220,6 @@ impl ClientIo {
                 self.wait_for(Waiting::Retirement);
                 Poll::Pending
             }
-            // Streams may be open whose requests have ended for us: hyper knows and waits.
-            Waiting::Retirement if self.served > 0 => Poll::Pending,
             Waiting::Request | Waiting::Retirement => {
                 self.eof = true;
                 Poll::Ready(Ok(()))

@@ -22,7 +22,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::Service;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use pin_project_lite::pin_project;
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
@@ -30,6 +30,7 @@ use tokio::time::timeout;
 
 use super::client::{ClientContext, ConnectionState, InProgress};
 use super::client_io::ClientIo;
+use super::h2_streams::{BodyDid, Streams, body_did};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -93,7 +94,8 @@ pub(crate) async fn serve<H: Handler>(
     let service = Requests { handler, context };
     if h2 {
         io.speaks_h2();
-        let connection = http2_builder().serve_connection(TokioIo::new(io), service);
+        let builder = http2_builder(io.write_limit());
+        let connection = builder.serve_connection(TokioIo::new(io), service);
         let end = http2::Connection::graceful_shutdown;
         Box::pin(drive(connection, end, state, draining)).await;
     } else {
@@ -140,8 +142,8 @@ fn http1_builder(keep_alive: bool) -> http1::Builder {
     builder
 }
 
-fn http2_builder() -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn http2_builder(write_limit: Duration) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(Streams { write_limit });
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
@@ -263,7 +265,13 @@ impl<B: Body> Body for Tracked<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.project();
-        let frame = ready!(this.body.poll_frame(cx));
+        let poll = this.body.poll_frame(cx);
+        body_did(if poll.is_ready() {
+            BodyDid::Give
+        } else {
+            BodyDid::Wait
+        });
+        let frame = ready!(poll);
         if let (Some(Err(_)), Some(request), true) = (&frame, &this.in_progress, *this.http10) {
             request.state().abort();
         }

@@ -96,6 +96,7 @@ async fn handle(
             permit.forget();
             answer("held")
         }
+        "/begun" => Response::new(begun(gate)),
         "/unread" => refuse(StatusCode::PAYLOAD_TOO_LARGE),
         "/endless" => Response::new(endless()),
         "/truncated" => Response::new(truncated()),
@@ -125,6 +126,17 @@ fn endless() -> TestBody {
     let block = Bytes::from(vec![b'x'; 64 * 1024]);
     let frames = futures::stream::repeat_with(move || Ok(Frame::data(block.clone())));
     BodyExt::boxed(StreamBody::new(frames))
+}
+
+/// The second half comes with a permit.
+fn begun(gate: Arc<Semaphore>) -> TestBody {
+    let first = Ok(Frame::data(Bytes::from_static(b"begun ")));
+    let second = async move {
+        gate.acquire().await.unwrap().forget();
+        Ok(Frame::data(Bytes::from_static(b"and done")))
+    };
+    let frames = futures::stream::iter([first]).chain(futures::stream::once(second));
+    BodyExt::boxed(StreamBody::new(Box::pin(frames)))
 }
 
 fn truncated() -> TestBody {

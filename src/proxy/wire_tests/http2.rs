@@ -164,3 +164,58 @@ async fn malformed_heads_are_refused_and_the_connection_lives() {
     let (last, _) = send.send_request(get("/last"), true).unwrap();
     assert_eq!(text(last).await, "/last 0");
 }
+
+#[tokio::test]
+async fn a_stream_that_the_client_does_not_read_is_reset_and_the_connection_lives() {
+    let server = start(&Settings {
+        client_write_timeout: Duration::from_millis(300),
+        ..settings()
+    });
+    let (mut send, connection) = connect(server.http).await;
+    tokio::spawn(connection);
+    let (unread, _) = send.send_request(get("/endless"), true).unwrap();
+    let mut body = timeout(PATIENCE, unread)
+        .await
+        .unwrap()
+        .unwrap()
+        .into_body();
+    // Taken from the socket, but never released to the window.
+    let end = loop {
+        match timeout(PATIENCE, body.data()).await.unwrap() {
+            Some(Ok(_)) => {}
+            end => break end,
+        }
+    };
+    let error = end.unwrap().unwrap_err();
+    assert_eq!(error.reason(), Some(h2::Reason::CANCEL));
+    drop(body); // gives the connection's window back
+    let (other, _) = send.send_request(get("/1"), true).unwrap();
+    assert_eq!(text(other).await, "/1 0");
+}
+
+#[tokio::test]
+async fn a_stream_whose_endpoint_takes_its_time_is_not_reset() {
+    let limit = Duration::from_millis(100);
+    let mut server = start(&Settings {
+        client_write_timeout: limit,
+        ..settings()
+    });
+    let (mut send, connection) = connect(server.http).await;
+    tokio::spawn(connection);
+    let (slow, _) = send.send_request(get("/begun"), true).unwrap();
+    let mut body = timeout(PATIENCE, slow).await.unwrap().unwrap().into_body();
+    assert_eq!(server.next_seen().await, "/begun");
+    assert_eq!(body.data().await.unwrap().unwrap(), "begun ");
+    // Another stream that is not read has its limit pass meanwhile.
+    let (unread, _) = send.send_request(get("/endless"), true).unwrap();
+    let mut unread = timeout(PATIENCE, unread)
+        .await
+        .unwrap()
+        .unwrap()
+        .into_body();
+    while let Some(Ok(_)) = timeout(PATIENCE, unread.data()).await.unwrap() {}
+    drop(unread); // gives the connection's window back
+    server.gate.add_permits(1);
+    let rest = timeout(PATIENCE, body.data()).await.unwrap();
+    assert_eq!(rest.unwrap().unwrap(), "and done");
+}
