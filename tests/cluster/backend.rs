@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,8 +11,8 @@ use futures::future::OptionFuture;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::server::conn::http1::{self, UpgradeableConnection};
+use hyper::service::{HttpService, service_fn};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
@@ -37,6 +38,7 @@ struct State {
     /// Requests that wait at [`HELD`].
     held: AtomicU64,
     released: watch::Sender<bool>,
+    ending: watch::Sender<bool>,
 }
 
 impl Backend {
@@ -48,6 +50,7 @@ impl Backend {
             seen: AtomicU64::new(0),
             held: AtomicU64::new(0),
             released: watch::Sender::new(false),
+            ending: watch::Sender::new(false),
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&state)));
         Self {
@@ -69,6 +72,13 @@ impl Backend {
     pub(crate) fn release(&self) {
         self.state.released.send_replace(true);
     }
+
+    /// What a well-behaved server does on SIGTERM: it stops listening and closes idle connections
+    /// at once, and finishes what is in flight. Returns when that is done.
+    pub(crate) async fn end(mut self) {
+        self.state.ending.send_replace(true);
+        (&mut self.accepting).await.unwrap();
+    }
 }
 
 impl Drop for Backend {
@@ -80,21 +90,52 @@ impl Drop for Backend {
 
 async fn accept(listener: TcpListener, state: Arc<State>) {
     let mut connections = JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
+    let mut ending = state.ending.subscribe();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = becomes_true(&mut ending) => break,
+        };
+        let Ok((stream, _)) = accepted else { break };
         connections.spawn(serve(stream, Arc::clone(&state)));
         while connections.try_join_next().is_some() {}
     }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+/// Returns as well when the backend is gone.
+async fn becomes_true(flag: &mut watch::Receiver<bool>) {
+    let _ = flag.wait_for(|is_true| *is_true).await;
 }
 
 /// One connection to its end, its upgrade included, so that a crash takes both.
 async fn serve(stream: TcpStream, state: Arc<State>) {
     let (upgrade, mut upgrades) = mpsc::channel(1);
+    let mut ending = state.ending.subscribe();
     let service = service_fn(move |request| answer(request, Arc::clone(&state), upgrade.clone()));
     let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-    let _ = connection.with_upgrades().await;
+    serve_until(connection.with_upgrades(), &mut ending).await;
     if let Some(Ok(upgraded)) = OptionFuture::from(upgrades.recv().await).await {
         let (mut read, mut write) = tokio::io::split(TokioIo::new(upgraded));
         let _ = tokio::io::copy(&mut read, &mut write).await;
+    }
+}
+
+/// Drops the connection, and with it the service, when it is at its end.
+async fn serve_until<S>(
+    connection: UpgradeableConnection<TokioIo<TcpStream>, S>,
+    ending: &mut watch::Receiver<bool>,
+) where
+    S: HttpService<Incoming, ResBody = Full<Bytes>, Error = Infallible>,
+{
+    let mut connection = pin!(connection);
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        () = becomes_true(ending) => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
     }
 }
 
@@ -114,7 +155,7 @@ async fn answer(
     if path == HELD {
         state.held.fetch_add(1, Ordering::Relaxed);
         let mut released = state.released.subscribe();
-        let _ = released.wait_for(|released| *released).await;
+        becomes_true(&mut released).await;
     }
     let body = if path == ECHO {
         head

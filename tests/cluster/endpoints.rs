@@ -15,6 +15,8 @@ trials![
     when_all_pods_are_terminating_they_go_on_serving,
     from_one_pod_to_ten_to_none_and_back,
     pods_that_are_replaced_under_load_cost_no_request,
+    pods_that_end_orderly_at_once_cost_no_request,
+    pods_that_end_after_the_slices_say_so_cost_no_post_either,
 ];
 
 const HOST: &str = "shop.example";
@@ -142,5 +144,50 @@ async fn pods_that_are_replaced_under_load_cost_no_request() {
     load.flows(100).await;
     load.stop_without_failures().await;
     assert!(web.pods.iter().all(|pod| pod.backend.seen() > 0));
+    assert_eq!(web.pods[0].name, "web-3");
+}
+
+/// What most servers do on SIGTERM: they stop listening and close what is idle, though the slices do
+/// not say yet that they end.
+async fn pods_that_end_orderly_at_once_cost_no_request() {
+    let shop = Tenant::new().await;
+    let mut web = shop.workload("web", 3).await;
+    web.slices().await;
+    shop.ingress("shop", HOST, "web").await;
+    let bywash = shop.controller().await;
+    let load = Load::start(8, bywash.http, HOST);
+    load.flows(50).await;
+
+    for _ in 0..3 {
+        web.scale(4).await;
+        bywash.processed_all(&web.slices().await).await;
+        web.terminate(0).await;
+        web.remove(0).await.end().await;
+        load.flows(50).await;
+    }
+    load.stop_without_failures().await;
+    assert_eq!(web.pods[0].name, "web-3");
+}
+
+/// A POST that was sent is not repeated, so that none may meet a pod that is about to close its
+/// connections. With a `preStop` pause no pod does so before the slices were read.
+async fn pods_that_end_after_the_slices_say_so_cost_no_post_either() {
+    let shop = Tenant::new().await;
+    let mut web = shop.workload("web", 3).await;
+    web.slices().await;
+    shop.ingress("shop", HOST, "web").await;
+    let bywash = shop.controller().await;
+    let orders = Load::start_posts(8, bywash.http, HOST);
+    orders.flows(50).await;
+
+    for _ in 0..3 {
+        web.scale(4).await;
+        web.terminate(0).await;
+        bywash.processed_all(&web.slices().await).await;
+        orders.flows(16).await;
+        web.remove(0).await.end().await;
+        orders.flows(50).await;
+    }
+    orders.stop_without_failures().await;
     assert_eq!(web.pods[0].name, "web-3");
 }

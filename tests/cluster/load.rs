@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use http::StatusCode;
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use http_body_util::Full;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -30,11 +32,23 @@ struct Shared {
 }
 
 impl Load {
+    /// Requests that may be repeated.
     pub(crate) fn start(clients: usize, address: SocketAddr, host: &str) -> Self {
+        Self::of(Method::GET, clients, address, host)
+    }
+
+    /// Requests that may not be repeated once they were sent.
+    pub(crate) fn start_posts(clients: usize, address: SocketAddr, host: &str) -> Self {
+        Self::of(Method::POST, clients, address, host)
+    }
+
+    fn of(method: Method, clients: usize, address: SocketAddr, host: &str) -> Self {
         let shared = Arc::<Shared>::default();
+        let mut request = request(host, "/");
+        *request.method_mut() = method;
         let mut tasks = JoinSet::new();
         for _ in 0..clients {
-            tasks.spawn(client(address, host.to_owned(), Arc::clone(&shared)));
+            tasks.spawn(client(address, request.clone(), Arc::clone(&shared)));
         }
         Self {
             shared,
@@ -78,14 +92,14 @@ impl Load {
     }
 }
 
-async fn client(address: SocketAddr, host: String, shared: Arc<Shared>) {
+async fn client(address: SocketAddr, request: Request<Full<Bytes>>, shared: Arc<Shared>) {
     let fail = |what: String| shared.failures.lock().unwrap().push(what);
     let mut connection = None;
     let mut pace = interval(BETWEEN_REQUESTS);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !shared.stopped.load(Ordering::Relaxed) {
         pace.tick().await;
-        match once(address, &host, &mut connection).await {
+        match once(address, request.clone(), &mut connection).await {
             Ok(reply) if reply.status == StatusCode::OK => {
                 shared.answered.fetch_add(1, Ordering::Relaxed);
             }
@@ -101,7 +115,7 @@ async fn client(address: SocketAddr, host: String, shared: Arc<Shared>) {
 /// A connection that the server has closed between two requests is replaced, as any client would.
 async fn once(
     address: SocketAddr,
-    host: &str,
+    request: Request<Full<Bytes>>,
     kept: &mut Option<Connection>,
 ) -> anyhow::Result<Reply> {
     let open = match kept {
@@ -115,5 +129,5 @@ async fn once(
         Some(connection) => connection,
         None => kept.insert(Connection::open(address).await?),
     };
-    connection.send(request(host, "/")).await
+    connection.send(request).await
 }

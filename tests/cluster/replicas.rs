@@ -20,6 +20,7 @@ trials![
     a_leader_that_ends_hands_over_at_once,
     a_leader_that_is_killed_is_replaced_when_its_lease_runs_out,
     a_replica_that_is_told_to_end_finishes_what_is_in_flight,
+    a_replica_that_ends_under_load_costs_no_request,
     a_second_signal_ends_a_replica_at_once,
 ];
 
@@ -143,20 +144,29 @@ async fn a_replica_that_is_told_to_end_finishes_what_is_in_flight() {
     .await;
 
     bywash.terminate();
-    eventually("replica that is no longer ready", SOON, async || {
-        let probe = bywash
-            .probe("/readyz")
-            .await
-            .map_err(|error| format!("{error:#}"))?;
-        let unready = probe.status == StatusCode::SERVICE_UNAVAILABLE;
-        unready.then_some(()).ok_or(format!("{probe:?}"))
-    })
-    .await;
+    is_no_longer_ready(&bywash).await;
     // The load balancer has not heard of it yet: new requests are still served.
     assert_eq!(bywash.get(HOST, "/").await.pod(), "web-0");
 
     web.pods[0].backend.release();
     assert_eq!(held.await.unwrap().unwrap().pod(), "web-0");
+    assert!(bywash.exited(SOON).await.success());
+}
+
+/// The load balancer in front notices by the probe, and sends no more; until then all is served.
+async fn a_replica_that_ends_under_load_costs_no_request() {
+    let shop = Tenant::new().await;
+    let web = shop.workload("web", 2).await;
+    web.slices().await;
+    bywash_serves(&shop).await;
+    let mut bywash = shop.replica("bywash-0", &["--drain-delay=2s"]).await;
+    let load = Load::start(8, bywash.http, HOST);
+    load.flows(100).await;
+
+    bywash.terminate();
+    is_no_longer_ready(&bywash).await;
+    load.flows(100).await;
+    load.stop_without_failures().await;
     assert!(bywash.exited(SOON).await.success());
 }
 
@@ -176,6 +186,13 @@ async fn a_second_signal_ends_a_replica_at_once() {
     .await;
 
     bywash.terminate();
+    is_no_longer_ready(&bywash).await;
+    bywash.terminate();
+    bywash.exited(SOON).await;
+    assert!(held.await.unwrap().is_err());
+}
+
+async fn is_no_longer_ready(bywash: &Replica) {
     eventually("replica that is no longer ready", SOON, async || {
         let probe = bywash
             .probe("/readyz")
@@ -185,7 +202,4 @@ async fn a_second_signal_ends_a_replica_at_once() {
         unready.then_some(()).ok_or(format!("{probe:?}"))
     })
     .await;
-    bywash.terminate();
-    bywash.exited(SOON).await;
-    assert!(held.await.unwrap().is_err());
 }
