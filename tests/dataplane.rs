@@ -8,18 +8,21 @@
 )]
 
 mod dataplane {
+    #[macro_use]
+    pub(crate) mod namespace;
+
     mod big_body;
     mod blame;
     mod body;
     pub(crate) mod client;
     mod connect;
+    mod dns;
     mod early_response;
     pub(crate) mod gateway;
     mod head;
     mod http2;
     mod https;
     pub(crate) mod log;
-    mod namespace;
     mod network;
     mod retry;
     mod reuse;

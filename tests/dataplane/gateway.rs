@@ -113,6 +113,16 @@ impl Setup {
         setup
     }
 
+    /// Every request goes to the addresses of a name, at port 80.
+    pub(crate) fn to_name(name: &str) -> Self {
+        let mut setup = Self::to(&[], Policy::default());
+        for upstream in setup.snapshot.upstreams.values_mut() {
+            let name = name.into();
+            upstream.endpoints = EndpointSource::Name { name, port: 80 };
+        }
+        setup
+    }
+
     /// Every request goes to this target.
     pub(crate) fn routed(target: Target, policy: Policy) -> Self {
         let mut setup = Self::default();

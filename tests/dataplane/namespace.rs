@@ -5,6 +5,17 @@
 
 use std::process::Command;
 
+/// Tests, each in a network of its own.
+macro_rules! isolated {
+    ($($(#[$doc:meta])* async fn $name:ident() $test:block)+) => {
+        $(#[test]
+        $(#[$doc])*
+        fn $name() {
+            $crate::dataplane::namespace::isolated(module_path!(), stringify!($name), async || $test);
+        })+
+    };
+}
+
 const INSIDE: &str = "BYWASH_TEST_NETWORK";
 
 /// A command that may live in a directory which is not on every user's path.
@@ -15,7 +26,7 @@ fn system(program: &str) -> Command {
     command
 }
 
-/// Runs the test of this name in a network in which 10.244.0.0/16 is local.
+/// Runs the test of this name, in its module, in a network in which 10.244.0.0/16 is local.
 pub(crate) fn isolated<F: Future<Output = ()>>(module: &str, name: &str, test: impl FnOnce() -> F) {
     if std::env::var_os(INSIDE).is_some() {
         ip("link set lo up");
@@ -34,6 +45,7 @@ pub(crate) fn isolated<F: Future<Output = ()>>(module: &str, name: &str, test: i
             "--user",
             "--map-root-user",
             "--net",
+            "--mount",
             "--pid",
             "--fork",
             "--kill-child",
@@ -59,4 +71,17 @@ pub(crate) fn ip(arguments: &str) {
 /// From now on nothing reaches this address any more, and nobody is told.
 pub(crate) fn lose(address: std::net::SocketAddr) {
     ip(&format!("rule add pref 10 to {} blackhole", address.ip()));
+}
+
+/// Names are asked of this server from now on.
+pub(crate) fn resolve_at(server: std::net::IpAddr) {
+    let ours = tempfile::NamedTempFile::new().unwrap();
+    let text = format!("nameserver {server}\noptions timeout:1 attempts:1\n");
+    std::fs::write(&ours, text).unwrap();
+    let system_wide = std::fs::canonicalize("/etc/resolv.conf").unwrap();
+    let mounted = system("mount")
+        .arg("--bind")
+        .args([ours.path(), &system_wide])
+        .status();
+    assert!(mounted.unwrap().success());
 }

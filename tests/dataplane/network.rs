@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use super::client::{End, get, post, until};
 use super::gateway::{Gateway, Setup};
 use super::log::Entry;
-use super::namespace::{ip, isolated, lose};
+use super::namespace::{ip, lose};
 
 /// Longer than a vanished peer takes to be found.
 const LONG: Duration = Duration::from_secs(8);
@@ -33,16 +33,6 @@ fn at(peer: &Peer, index: usize) -> SocketAddr {
 fn assert_found_in_about_five_seconds(entry: &Entry) {
     let seconds = entry.duration_ms / 1000.0;
     assert!((3.0..8.0).contains(&seconds), "{entry:?}");
-}
-
-macro_rules! isolated {
-    ($($(#[$doc:meta])* async fn $name:ident() $test:block)+) => {
-        $(#[test]
-        $(#[$doc])*
-        fn $name() {
-            isolated(module_path!(), stringify!($name), async || $test);
-        })+
-    };
 }
 
 isolated! {
