@@ -57,6 +57,8 @@ pub(crate) struct ConnectionState {
     abort: AtomicBool,
     /// Whether it has been idle for too long and should say so.
     retired: AtomicBool,
+    /// Whether it ends because a head did not arrive in time, and the client was told.
+    too_late: AtomicBool,
     /// Whether its client opens requests only to leave them.
     hostile: AtomicBool,
 }
@@ -80,6 +82,7 @@ impl Default for ConnectionState {
             tunnel: AtomicBool::new(false),
             abort: AtomicBool::new(false),
             retired: AtomicBool::new(false),
+            too_late: AtomicBool::new(false),
             hostile: AtomicBool::new(false),
         }
     }
@@ -129,6 +132,14 @@ impl ConnectionState {
 
     pub(super) fn is_retired(&self) -> bool {
         self.retired.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn came_too_late(&self) {
+        self.too_late.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn was_too_late(&self) -> bool {
+        self.too_late.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_hostile(&self) -> bool {

@@ -251,6 +251,7 @@ impl ClientIo {
 
     /// As much as the socket takes at once: the client had its time.
     fn say_request_timeout(&mut self, cx: &mut Context<'_>) {
+        self.state.came_too_late();
         let mut writing = self.transport.writing();
         if let Poll::Ready(Ok(_)) = writing.as_mut().poll_write(cx, REQUEST_TIMEOUT) {
             let _ = writing.as_mut().poll_flush(cx);

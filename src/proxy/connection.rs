@@ -77,20 +77,23 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves a connection to its end. When `draining` turns true, what is in flight is finished.
+///
+/// Returns the status with which its last message was answered before there was a request to give to
+/// the handler.
 pub(crate) async fn serve<H: Handler>(
     mut io: ClientIo,
     context: Arc<ClientContext>,
     handler: H,
     mut draining: watch::Receiver<bool>,
-) {
+) -> Option<StatusCode> {
+    let state = Arc::clone(&context.state);
     let h2 = match &context.tls {
         Some(tls) => tls.h2,
         None => match first_bytes(&mut io, &mut draining).await {
             Ok(h2) => h2,
-            Err(_) => return,
+            Err(_) => return too_late(&state),
         },
     };
-    let state = Arc::clone(&context.state);
     let service = Requests { handler, context };
     if h2 {
         io.speaks_h2();
@@ -98,13 +101,28 @@ pub(crate) async fn serve<H: Handler>(
         let connection = builder.serve_connection(TokioIo::new(io), service);
         let end = http2::Connection::graceful_shutdown;
         Box::pin(drive(connection, end, state, draining)).await;
+        None
     } else {
         let connection = http1_builder(!*draining.borrow())
             .serve_connection(TokioIo::new(io), service)
             .with_upgrades();
         let end = http1::UpgradeableConnection::graceful_shutdown;
-        drive(connection, end, state, draining).await;
+        let error = drive(connection, end, Arc::clone(&state), draining).await?;
+        refusal(&error).or_else(|| too_late(&state))
     }
+}
+
+/// What hyper answers to what it cannot parse.
+fn refusal(error: &hyper::Error) -> Option<StatusCode> {
+    match error {
+        large if large.is_parse_too_large() => Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+        malformed if malformed.is_parse() => Some(StatusCode::BAD_REQUEST),
+        _ => None,
+    }
+}
+
+fn too_late(state: &ConnectionState) -> Option<StatusCode> {
+    state.was_too_late().then_some(StatusCode::REQUEST_TIMEOUT)
 }
 
 /// Whether the connection begins as HTTP/2 does (RFC 9113 section 3.4).
@@ -160,20 +178,22 @@ fn http2_builder(write_limit: Duration) -> http2::Builder<Streams> {
 /// Polls a connection to its end, and tells it when to come to it.
 ///
 /// It is told only after it was polled: what has arrived by then is answered.
-async fn drive<C: Future>(
+async fn drive<C: Future<Output = hyper::Result<()>>>(
     connection: C,
     end: fn(Pin<&mut C>),
     state: Arc<ConnectionState>,
     mut draining: watch::Receiver<bool>,
-) {
+) -> Option<hyper::Error> {
     let mut connection = pin!(connection);
     let mut drain = pin!(async move { draining.wait_for(|draining| *draining).await.is_ok() });
     let mut ending = false;
     std::future::poll_fn(|cx| {
         loop {
-            // How a connection ends is the client's business; each request has been accounted for.
-            if connection.as_mut().poll(cx).is_ready() || state.is_hostile() {
-                return Poll::Ready(());
+            if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+                return Poll::Ready(result.err());
+            }
+            if state.is_hostile() {
+                return Poll::Ready(None);
             }
             if ending || !(state.is_retired() || drain.as_mut().poll(cx).is_ready()) {
                 return Poll::Pending;
@@ -182,7 +202,7 @@ async fn drive<C: Future>(
             end(connection.as_mut());
         }
     })
-    .await;
+    .await
 }
 
 /// The handler as hyper's service for one connection.

@@ -47,6 +47,7 @@ struct Server {
     /// The path of each request, when its handler begins.
     seen: mpsc::UnboundedReceiver<String>,
     certificates: Arc<ArcSwap<CertificateTable>>,
+    metrics: Arc<Metrics>,
 }
 
 fn settings() -> Settings {
@@ -67,13 +68,16 @@ fn start(settings: &Settings) -> Server {
         let gate = Arc::clone(&gate);
         move |context, request| handle(context, request, Arc::clone(&gate), sees.clone())
     };
-    let plane = DataPlane::launch(settings, Arc::new(resolver), Metrics::new(2), handler).unwrap();
+    let metrics = Metrics::new(2);
+    let counted = Arc::clone(&metrics);
+    let plane = DataPlane::launch(settings, Arc::new(resolver), counted, handler).unwrap();
     Server {
         http: plane.http_address().unwrap(),
         plane,
         gate,
         seen,
         certificates,
+        metrics,
     }
 }
 

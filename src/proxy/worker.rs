@@ -20,6 +20,7 @@ use super::client_io::{ClientIo, Limits, Transport};
 use super::connection::{Handler, serve};
 use super::forwarded::{Peer, TrustedProxies};
 use super::listener;
+use crate::failure::{Cause, ClientFault};
 use crate::telemetry::metrics::Metrics;
 
 /// What all workers know.
@@ -192,8 +193,13 @@ fn spawn<H: Handler>(
         let state = Arc::clone(&context.state);
         let io = ClientIo::new(transport, state, shared.limits, (pass, open));
         let (handler, draining) = (shared.handler.clone(), shared.draining.clone());
+        let metrics = Arc::clone(&shared.metrics);
         drop(shared);
-        serve(io, context, handler, draining).await;
+        if let Some(status) = serve(io, context, handler, draining).await {
+            let cause = Cause::BadRequest(ClientFault::Target);
+            let requests = metrics.unrouted();
+            requests.record(worker, status.as_u16(), Some(cause), Duration::ZERO);
+        }
     });
 }
 

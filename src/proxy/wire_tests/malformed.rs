@@ -230,3 +230,35 @@ async fn pipelined_requests_are_answered_in_order() {
     let (one, two) = (answers.find("/1 0"), answers.find("/2 0"));
     assert!(one.is_some() && one < two, "{answers}");
 }
+
+#[tokio::test]
+async fn what_is_refused_before_it_is_a_request_is_counted() {
+    let server = start(&Settings {
+        client_header_timeout: Duration::from_millis(200),
+        ..settings()
+    });
+    let _unrouted = server.metrics.unrouted(); // what is served holds it
+    exchange(server.http, "nonsense\r\n\r\n").await;
+    exchange(server.http, &head(&"x: 1\r\n".repeat(101))).await;
+    exchange(server.http, "GET / HT").await;
+    timeout(PATIENCE, server.plane.emptied()).await.unwrap();
+    let metrics = timeout(PATIENCE, async {
+        loop {
+            let metrics = server.metrics.encode().unwrap();
+            let failures = metrics
+                .lines()
+                .filter(|l| l.starts_with("bywash_request_failures"));
+            if failures.into_iter().any(|line| line.ends_with(" 3")) {
+                break metrics;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    let metrics = metrics.await.unwrap();
+    for status in ["400", "431", "408"] {
+        let counted = metrics
+            .lines()
+            .any(|line| line.starts_with("bywash_requests_total") && line.contains(status));
+        assert!(counted, "{status}: {metrics}");
+    }
+}
