@@ -157,6 +157,11 @@ impl Account {
 impl Drop for Account {
     fn drop(&mut self) {
         let ending = match self.ending {
+            left if !left.complete && std::thread::panicking() => Ending {
+                status: 500,
+                cause: Some(Cause::Internal),
+                complete: false,
+            },
             left if !left.complete => Ending {
                 status: 499,
                 cause: Some(Cause::ClientAborted),

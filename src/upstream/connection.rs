@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, Request, Response, header};
+use http::{HeaderMap, Request, Response, Version, header};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -36,6 +36,9 @@ pub struct Connection {
     /// so that neither keeps open what has ended.
     socket: Weak<socket2::Socket>,
     reused: bool,
+    /// The endpoint speaks HTTP/1.0. hyper would do so too from then on, where no body of unknown
+    /// length can be sent, and leave such a body out.
+    http10: bool,
     /// After what time unacknowledged bytes end it, and a closed window too.
     guarded: Option<Duration>,
     /// How long the endpoint lets the connection idle, if it said.
@@ -85,6 +88,7 @@ impl Connection {
             traffic,
             socket: probed,
             reused: false,
+            http10: false,
             guarded: Some(VANISHED_AFTER),
             idle_hint: None,
         })
@@ -133,6 +137,7 @@ impl Connection {
             Ok(response) => {
                 self.idle_hint = keep_alive_timeout(response.headers()).or(self.idle_hint);
                 self.reused = true;
+                self.http10 = response.version() == Version::HTTP_10;
                 Ok(response)
             }
             Err(mut error) => {
@@ -154,9 +159,10 @@ impl Connection {
         }
     }
 
-    /// Whether the connection ended, as far as its task has seen.
+    /// Whether it takes no further request: it ended, as far as its task has seen, or is not one to
+    /// be used again.
     pub fn is_closed(&self) -> bool {
-        self.sender.is_closed()
+        self.http10 || self.sender.is_closed()
     }
 
     /// Waits until the last exchange is over on both sides, then says whether the connection can

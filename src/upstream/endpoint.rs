@@ -99,6 +99,10 @@ impl Endpoint {
             && !self.retired.load(Relaxed)
         {
             pool.give(connection);
+            // It may have been retired meanwhile; the pool's lock makes that visible.
+            if self.retired.load(Relaxed) {
+                pool.clear();
+            }
         }
     }
 

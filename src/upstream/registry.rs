@@ -206,7 +206,17 @@ impl Registry {
                 set.store(Arc::new(self.set(state, &live.id, specs)));
                 live
             }
-            _ => self.build(state, &live.id, spec, Arc::clone(&live.typical)),
+            _ => {
+                let next = self.build(state, &live.id, spec, Arc::clone(&live.typical));
+                // The addresses of one name serve until those of the next are there.
+                if let (Endpoints::Named(before), Endpoints::Named(next)) =
+                    (&live.endpoints, &next.endpoints)
+                    && before.resolved.load().is_ok()
+                {
+                    next.resolved.store(before.resolved.load_full());
+                }
+                next
+            }
         }
     }
 

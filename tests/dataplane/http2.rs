@@ -8,7 +8,7 @@ use http::{Request, Response};
 use tokio::net::TcpStream;
 
 use super::client::{until, within};
-use super::gateway::Gateway;
+use super::gateway::{Gateway, SHORT};
 
 /// Prior knowledge, on the plain port.
 async fn connect(gateway: &Gateway) -> SendRequest<Bytes> {
@@ -151,4 +151,47 @@ async fn a_websocket_over_http_2_reaches_an_endpoint_of_http_1_1() {
     assert!(request.contains("sec-websocket-key:"), "{request}");
     upload.send_reset(h2::Reason::CANCEL);
     until(&peer, |counts| counts.ended == counts.connections).await;
+}
+
+/// A body is whole with its last byte, although the stream may end later.
+#[tokio::test]
+async fn the_limit_for_an_answer_runs_once_the_announced_length_is_there() {
+    let peer = Peer::start(Fault::StallBeforeHead).await.unwrap();
+    let gateway = Gateway::with(&[&peer], |policy| policy.timeouts.request = SHORT);
+    let mut send = connect(&gateway).await;
+    let request = get("/").method("POST").header("content-length", "4");
+    let (response, mut upload) = send.send_request(request.body(()).unwrap(), false).unwrap();
+    upload
+        .send_data(Bytes::from_static(b"body"), false)
+        .unwrap();
+    assert_eq!(head(response).await.status(), 504);
+    assert_eq!(gateway.logged().await.causes(), ["deadline_exceeded"]);
+}
+
+#[tokio::test]
+async fn a_body_is_forwarded_whatever_the_method_and_however_it_ends() {
+    let peer = Peer::start(Fault::Echo).await.unwrap();
+    let gateway = Gateway::before(&[&peer]);
+    let mut send = connect(&gateway).await;
+    for (length, chunks) in [
+        (None, vec!["bo", "dy", ""]),
+        (None, vec![""]),
+        (Some("4"), vec!["body", ""]),
+        (Some("0"), vec![""]),
+    ] {
+        let mut request = get("/");
+        if let Some(length) = length {
+            request = request.header("content-length", length);
+        }
+        let request = request.body(()).unwrap();
+        let (response, mut upload) = send.send_request(request, false).unwrap();
+        for chunk in &chunks {
+            upload
+                .send_data(Bytes::from(*chunk), chunk.is_empty())
+                .unwrap();
+        }
+        let bytes = chunks.concat().len();
+        assert_eq!(described(response).await["body_bytes"], bytes, "{chunks:?}");
+    }
+    assert_eq!(peer.connections(), 1);
 }

@@ -94,3 +94,19 @@ async fn a_connection_that_the_endpoint_announces_to_close_is_not_used_again() {
     }
     assert_eq!((peer.connections(), peer.requests()), (3, 3));
 }
+
+/// hyper would speak HTTP/1.0 on it from then on, where no body of unknown length can be sent.
+#[tokio::test]
+async fn a_connection_of_an_endpoint_that_answers_in_http_1_0_is_not_used_again() {
+    let peer = Peer::start(Fault::Echo).await.unwrap();
+    let gateway = Gateway::before(&[&peer]);
+    peer.once(Script::answer(
+        "HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 3\r\n\r\nok\n",
+    ));
+    assert_eq!(gateway.ask(get("/")).await.text(), "ok\n");
+    let chunked = "POST / HTTP/1.1\r\nHost: shop.test\r\nTransfer-Encoding: chunked\r\n\r\n\
+                   4\r\nbody\r\n0\r\n\r\n";
+    let described = gateway.ask(chunked).await.described();
+    assert_eq!(described["body_bytes"], 4);
+    assert_eq!(peer.connections(), 2);
+}

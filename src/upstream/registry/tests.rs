@@ -57,3 +57,28 @@ fn an_endpoint_that_stays_keeps_what_is_known_of_it() {
     );
     assert_eq!(after.usable(), 2);
 }
+
+fn named(name: &str) -> Snapshot {
+    let mut snapshot = snapshot(&[]);
+    for spec in snapshot.upstreams.values_mut() {
+        spec.endpoints = EndpointSource::Name {
+            name: name.into(),
+            port: 80,
+        };
+    }
+    snapshot
+}
+
+#[tokio::test]
+async fn the_addresses_of_a_name_serve_until_those_of_the_next_name_are_there() {
+    let registry = registry();
+    let first = only(registry.attach(&named("first.test")));
+    let Endpoints::Named(resolved) = &first.endpoints else {
+        panic!("{first:?}")
+    };
+    let address = ([10, 0, 0, 1], 80).into();
+    registry.resolved(resolved, &[address]);
+    let second = only(registry.attach(&named("second.test")));
+    assert_eq!(second.choose(&[]).unwrap().address(), address);
+    assert_eq!(registry.lock().endpoints.len(), 1);
+}
