@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-use crate::control_plane::ControlPlane;
+use crate::control_plane::{ControlPlane, User};
 use crate::objects::{ingress, ingress_class, object, rule};
 use crate::replica::Replica;
 use crate::tenant::Tenant;
@@ -19,6 +20,7 @@ trials![
     a_class_of_another_controller_is_not_ours,
     the_old_annotation_names_the_class_as_well,
     a_default_class_serves_the_ingresses_that_name_none,
+    the_rights_of_one_namespace_suffice_to_serve_it_alone,
 ];
 
 const NOT_FOUND: StatusCode = StatusCode::NOT_FOUND;
@@ -136,4 +138,53 @@ async fn mark_default(shop: &Tenant, bywash: &Replica, value: Value) {
         .patch(&shop.name, &PatchParams::default(), &patch)
         .await;
     bywash.processed(&marked.unwrap()).await;
+}
+
+/// What a cluster-wide installation may do, in one namespace; and IngressClasses, which have none.
+async fn the_rights_of_one_namespace_suffice_to_serve_it_alone() {
+    let (shop, other) = (Tenant::new().await, Tenant::new().await);
+    let (web, others_web) = (
+        shop.workload("web", 1).await,
+        other.workload("web", 1).await,
+    );
+    web.slices().await;
+    others_web.slices().await;
+    let new = PostParams::default();
+    let subjects = json!([{"apiGroup": "rbac.authorization.k8s.io", "kind": "User",
+        "name": User::Stranger.name()}]);
+    let role = |name: &str| {
+        json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
+        "name": name})
+    };
+    let classes: ClusterRole = object(json!({
+        "metadata": {"name": shop.name},
+        "rules": [{"apiGroups": ["networking.k8s.io"], "resources": ["ingressclasses"],
+            "verbs": ["get", "list", "watch"]}],
+    }));
+    let reads_classes: ClusterRoleBinding = object(json!({
+        "metadata": {"name": shop.name}, "roleRef": role(&shop.name), "subjects": subjects,
+    }));
+    let reads_shop: RoleBinding = object(json!({
+        "metadata": {"name": "bywash"}, "roleRef": role(User::Bywash.name()), "subjects": subjects,
+    }));
+    Api::all(shop.client.clone())
+        .create(&new, &classes)
+        .await
+        .unwrap();
+    Api::all(shop.client.clone())
+        .create(&new, &reads_classes)
+        .await
+        .unwrap();
+    shop.create(reads_shop).await;
+
+    let only_shop = format!("--watch-namespace={}", shop.name);
+    let mut bywash = Replica::start_as(User::Stranger, &shop, "bywash-0", &[&only_shop]);
+    bywash.ready().await;
+    other
+        .create(ingress(&shop.name, "theirs", "theirs.example", "web"))
+        .await;
+    let ours = shop.ingress("ours", "ours.example", "web").await;
+    bywash.processed(&ours).await;
+    assert_eq!(bywash.get("ours.example", "/").await.pod(), "web-0");
+    assert_eq!(bywash.status("theirs.example", "/").await, NOT_FOUND);
 }

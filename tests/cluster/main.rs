@@ -50,6 +50,7 @@ mod classes;
 mod endpoints;
 mod harness;
 mod ingress;
+mod latency;
 mod outage;
 mod replicas;
 mod secrets;
@@ -85,6 +86,7 @@ fn trials() -> Vec<Trial> {
         status::trials(),
         vanished::trials(),
         changes::trials(),
+        latency::trials(),
         replicas::trials(),
         outage::trials(),
     ];

@@ -16,6 +16,7 @@ trials![
     a_cluster_ip_stands_in_where_there_is_no_load_balancer,
     an_ingress_that_leaves_the_class_loses_our_address_alone,
     an_ingress_of_another_class_is_left_alone,
+    a_status_that_is_right_is_not_written_again,
     without_status_updates_nothing_is_written,
     every_defect_of_an_ingress_is_an_event_on_it,
 ];
@@ -134,6 +135,28 @@ async fn an_ingress_of_another_class_is_left_alone() {
     let ours = shop.ingress("ours", "ours.example", "web").await;
     has_addresses(&shop, &ours, json!([{"ip": "192.0.2.10"}])).await;
     assert_eq!(addresses(&shop, &theirs).await, entry);
+}
+
+/// Neither when other objects change nor by the next leader, which has to look for itself.
+async fn a_status_that_is_right_is_not_written_again() {
+    let shop = Tenant::new().await;
+    let ingress = shop.ingress("shop", HOST, "nowhere").await;
+    let published = ["--publish-address=192.0.2.10", "--drain-delay=0s"];
+    let mut first = shop.replica("bywash-0", &published).await;
+    has_addresses(&shop, &ingress, json!([{"ip": "192.0.2.10"}])).await;
+    let read = async || shop.api::<Ingress>().get("shop").await.unwrap();
+    let written = read().await;
+
+    first.terminate();
+    first.exited(SOON).await;
+    let _second = shop.replica("bywash-1", &published).await;
+    for name in ["a", "b", "c"] {
+        let other = shop
+            .ingress(name, &format!("{name}.example"), "nowhere")
+            .await;
+        has_addresses(&shop, &other, json!([{"ip": "192.0.2.10"}])).await;
+    }
+    assert_eq!(read().await.resource_version(), written.resource_version());
 }
 
 /// Another installation, started later, has written by the time we look.
