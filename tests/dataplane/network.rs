@@ -52,24 +52,17 @@ isolated! {
         assert_found_in_about_five_seconds(&entry);
     }
 
-    async fn a_node_that_vanished_while_its_connection_was_idle_is_found_and_left_for_the_next_one() {
-        let peer = two(Fault::Echo).await;
+    async fn a_node_that_vanished_while_its_connection_was_idle_is_found_at_the_next_request() {
+        let address = "10.244.1.1:80".parse().unwrap();
+        let peer = Peer::start_at(&[address], "one", Fault::Echo).await.unwrap();
         let gateway = Gateway::before(&[&peer]);
-        // Both have an idle connection, so that whichever is drawn next, it is one.
-        while peer.connections() < 2 {
-            gateway.outcome(get("/")).await.0.described();
-        }
-        lose("10.244.1.1:80".parse().unwrap());
-        for _ in 0..32 {
-            let (answer, entry) = gateway.outcome(get("/")).await;
-            answer.described();
-            if entry.attempts.len() > 1 {
-                assert_eq!(entry.causes(), ["peer_vanished", ""]);
-                assert_found_in_about_five_seconds(&entry);
-                return;
-            }
-        }
-        panic!("the lost endpoint was never drawn");
+        gateway.outcome(get("/")).await.0.described();
+        lose(address);
+        let (answer, entry) = gateway.outcome(get("/")).await;
+        assert_eq!(answer.status, 502);
+        assert_eq!(entry.causes()[0], "peer_vanished");
+        assert_eq!(peer.requests(), 1);
+        assert_found_in_about_five_seconds(&entry);
     }
 
     async fn a_node_that_vanished_is_502_connection_terminated_for_a_post() {
@@ -119,31 +112,39 @@ isolated! {
 
     async fn an_application_that_thinks_for_long_is_not_taken_for_vanished() {
         let peer = two(Fault::StallBeforeHead).await;
-        let gateway = Gateway::with(&[&peer], |policy| policy.timeouts.request = LONG);
-        for request in [get("/"), post("/", "body")] {
-            let (answer, entry) = gateway.outcome(request).await;
+        let with = |policy: &mut Policy| policy.timeouts.request = LONG;
+        let gateways = [Gateway::with(&[&peer], with), Gateway::with(&[&peer], with)];
+        let (read, written) = tokio::join!(
+            gateways[0].outcome(get("/")),
+            gateways[1].outcome(post("/", "body"))
+        );
+        for (answer, entry) in [read, written] {
             assert_eq!(answer.status, 504);
             assert_eq!(entry.causes(), ["deadline_exceeded"]);
         }
     }
 
     async fn an_application_that_does_not_read_for_long_is_not_taken_for_vanished() {
-        let script = Script::on_request([Step::Gate, Step::ReadBody, send("HTTP/1.1 204 Late\r\n\r\n")]);
-        let peer = two(script).await;
-        let gateway = Gateway::before(&[&peer]);
-        // More than the buffers of both kernels, and less than that: here, the upload is out.
-        for size in [64 << 20, 1 << 20] {
-            let mut client = gateway.client().await;
-            let upload = post("/", &"a".repeat(size));
-            let (answer, ()) = tokio::join!(client.upload(upload), async {
-                until(&peer, |counts| counts.waiting == 1).await;
-                // The time is what is tested here.
-                tokio::time::sleep(LONG).await;
-                peer.open(1);
-            });
+        let peer = two(Script::on_request([
+            Step::Gate,
+            Step::ReadBody,
+            send("HTTP/1.1 204 Late\r\n\r\n"),
+        ]))
+        .await;
+        let upload = async |size: usize| {
+            let gateway = Gateway::before(&[&peer]);
+            let body = "a".repeat(size);
+            let answer = gateway.client().await.upload(post("/", &body)).await;
             assert_eq!(answer.status, 204, "{size}");
             assert_eq!(gateway.logged().await.causes(), [""]);
-        }
+        };
+        // More than the buffers of both kernels hold, and less: then the upload is out.
+        tokio::join!(upload(64 << 20), upload(1 << 20), async {
+            until(&peer, |counts| counts.waiting == 2).await;
+            // The time is what is tested here.
+            tokio::time::sleep(LONG).await;
+            peer.open(2);
+        });
     }
 
     async fn an_application_that_never_reads_is_504_connection_write_timeout() {
