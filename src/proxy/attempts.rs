@@ -370,7 +370,8 @@ fn drain(answer: Option<Answer>) {
         return;
     };
     let mut body = response.into_body();
-    if http_body::Body::size_hint(&body).lower() > MOST {
+    // The next attempt takes the rest of an upload: this connection can never be used again.
+    if http_body::Body::size_hint(&body).lower() > MOST || lease.is_uploading() {
         return;
     }
     tokio::spawn(async move {

@@ -66,8 +66,9 @@ impl Lease {
     /// The response was read to its end: gives the connection back as soon as the request is out,
     /// too.
     pub(super) fn finish(self) {
+        let uploading = self.is_uploading();
         drop(self.in_flight);
-        let rest = self.upload.filter(|upload| !upload.turn().is_finished());
+        let rest = self.upload.filter(|_| uploading);
         let (endpoint, worker, connection) = (self.endpoint, self.worker, self.connection);
         match rest {
             None => endpoint.give_idle(worker, connection),
@@ -79,6 +80,12 @@ impl Lease {
                 });
             }
         }
+    }
+
+    /// Whether some of the request is still to come.
+    pub(super) fn is_uploading(&self) -> bool {
+        let upload = self.upload.as_ref();
+        upload.is_some_and(|upload| !upload.turn().is_finished())
     }
 
     /// What the client did wrong to its own message, if that is why the exchange broke.

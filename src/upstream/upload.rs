@@ -137,8 +137,12 @@ impl Upload {
         if !state.turn.is_finished() {
             state.turn = Turn::Endpoint(Instant::now());
         }
-        let attempt = state.attempt;
+        let (attempt, waiting) = (state.attempt, state.waiting.take());
         drop(state);
+        // The connection of the attempt before learns that it gets nothing more.
+        if let Some(waiting) = waiting {
+            waiting.wake();
+        }
         Some(RequestBody::of(Arc::clone(self), attempt))
     }
 

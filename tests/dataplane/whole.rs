@@ -102,3 +102,30 @@ async fn an_upload_outlives_the_whole_answer_to_it() {
     until(&peer, |counts| counts.received > 200).await;
     assert_eq!(peer.requests(), 2);
 }
+
+/// An answer that is retried came before the upload was out: the next endpoint gets all of it, and
+/// the connection that has only a part of it ends.
+#[tokio::test]
+async fn an_upload_that_was_answered_early_goes_whole_to_the_next_endpoint() {
+    let any = "127.0.0.1:0".parse().unwrap();
+    let peer = Peer::start_at(&[any, any], "peer", Fault::Echo)
+        .await
+        .unwrap();
+    let busy = send("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n");
+    peer.once(Script::on_request([Step::Gate, busy, Step::ReadBody]));
+    let gateway = Gateway::before(&[&peer]);
+    let mut client = gateway.client().await;
+    client
+        .send(
+            "GET / HTTP/1.1\r\nHost: shop.test\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+        )
+        .await;
+    until(&peer, |counts| counts.waiting == 1 && counts.received > 4).await;
+    peer.open(1);
+    until(&peer, |counts| counts.requests == 2 && counts.ended == 1).await;
+    client.send("4\r\nrest\r\n0\r\n\r\n").await;
+    assert_eq!(client.answer("GET").await.described()["body_bytes"], 8);
+    let entry = gateway.logged().await;
+    assert_eq!(entry.causes(), ["retried_status", ""]);
+    assert_eq!(entry.bytes_received, 8);
+}

@@ -220,6 +220,20 @@ impl Wake for Alarm {
 }
 
 #[test]
+fn another_attempt_wakes_the_connection_of_the_one_before() {
+    let upload = upload([Poll::Pending, data(b"half")], None, 64);
+    let mut before = upload.next_attempt().unwrap();
+    let alarm = Arc::new(Alarm::default());
+    let waker = Waker::from(Arc::clone(&alarm));
+    let mut context = Context::from_waker(&waker);
+    assert!(Pin::new(&mut before).poll_frame(&mut context).is_pending());
+    let mut next = upload.next_attempt().unwrap();
+    assert_eq!(alarm.0.load(Ordering::Relaxed), 1);
+    assert!(matches!(poll(&mut before), Poll::Ready(Some(Err(_)))));
+    assert!(matches!(poll(&mut next), Poll::Ready(Some(Ok(_)))));
+}
+
+#[test]
 fn giving_up_wakes_the_connection_that_waits_for_the_client() {
     let upload = upload([data(b"half"), Poll::Pending], None, 64);
     let mut body = upload.next_attempt().unwrap();
