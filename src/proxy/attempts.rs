@@ -44,7 +44,7 @@ pub(super) struct Attempts<'a> {
     pub(super) metrics: &'a Arc<Metrics>,
     pub(super) worker: usize,
     /// The request as every endpoint gets it.
-    pub(super) head: Parts,
+    pub(super) head: &'a Parts,
     pub(super) upgrade: Option<&'a Upgrade>,
     pub(super) upload: Option<Arc<Upload>>,
     pub(super) clock: Clock,

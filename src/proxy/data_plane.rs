@@ -56,10 +56,7 @@ impl DataPlane {
         let metrics = Arc::clone(&gateway.metrics);
         let certificates = ServedCertificates::new(serving, |serving| &serving.certificates)
             .map_err(io::Error::other)?;
-        let handler = move |client: Arc<ClientContext>, request| {
-            let gateway = Arc::clone(&gateway);
-            async move { gateway.handle(&client, request).await }
-        };
+        let handler = move |client: Arc<ClientContext>, request| gateway.handle(&client, request);
         Self::launch(settings, Arc::new(certificates), metrics, handler)
     }
 

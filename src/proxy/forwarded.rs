@@ -243,6 +243,13 @@ fn speaks_for_a_proxy(name: &str) -> bool {
                 .zip(other.bytes())
                 .all(|(a, b)| a == b || a == b'_' && b == b'-')
     };
+    // Most fields are told apart by their first letter.
+    if !matches!(
+        name.as_bytes().first(),
+        Some(b'c' | b'f' | b's' | b't' | b'x')
+    ) {
+        return false;
+    }
     PREFIXES.iter().any(|prefix| {
         name.get(..prefix.len())
             .is_some_and(|start| is(start, prefix))

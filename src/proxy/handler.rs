@@ -4,11 +4,14 @@
 //! are ours, find the route, try its endpoints, pass the answer on. Nothing here waits but for the
 //! upstream, and nothing fails without a cause of the taxonomy.
 
+use std::future::ready;
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
+use futures::future::Either;
 use http::header::{CONNECTION, HOST, SERVER, TRANSFER_ENCODING, UPGRADE, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
@@ -19,7 +22,7 @@ use rand::RngExt;
 use tokio::time::Sleep;
 
 use crate::failure::Cause;
-use crate::routing::policy::{Policy, ProxyStatus};
+use crate::routing::policy::ProxyStatus;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::balance::with_rng;
@@ -33,7 +36,7 @@ use super::cdn_loop::LoopGuard;
 use super::client::ClientContext;
 use super::clock::Clock;
 use super::forwarded::{self, Client, Received, TrustedProxies};
-use super::head::{self, Head};
+use super::head::{self, Head, Upgrade};
 use super::hop;
 use super::request_id::RequestId;
 use super::response_body::{ResponseBody, Streaming};
@@ -59,9 +62,10 @@ pub struct Gateway {
 
 /// A request that has a route.
 struct Routed {
-    head: Head,
+    upgrade: Option<Upgrade>,
+    /// The request as endpoints get it.
     parts: Parts,
-    body: Incoming,
+    upload: Option<Arc<Upload>>,
     /// The way to leave HTTP, if the request asks for it.
     on_upgrade: Option<OnUpgrade>,
     asked: Asked,
@@ -91,11 +95,26 @@ impl Gateway {
     }
 
     /// Answers a request.
-    pub(super) async fn handle(
+    ///
+    /// What needs no waiting is done at once, so that the future holds little: one lives in every
+    /// connection.
+    pub(super) fn handle(
+        self: &Arc<Self>,
+        client: &ClientContext,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<ResponseBody>> + Send + use<> {
+        match self.route(client, request) {
+            Break(response) => Either::Left(ready(response)),
+            Continue(routed) => Either::Right(forward(Arc::clone(self), client.worker, routed)),
+        }
+    }
+
+    /// Finds the route of a request, or answers it without one.
+    fn route(
         &self,
         client: &ClientContext,
         request: Request<Incoming>,
-    ) -> Response<ResponseBody> {
+    ) -> ControlFlow<Response<ResponseBody>, Box<Routed>> {
         let started = Instant::now();
         let (mut parts, body) = request.into_parts();
         let checked = head::check(&parts);
@@ -112,33 +131,44 @@ impl Gateway {
         };
         let head = match checked {
             Ok(head) => head,
-            Err(fault) => return answer::failure(Cause::BadRequest(fault), &asked, account),
+            Err(fault) => return Break(answer::failure(Cause::BadRequest(fault), &asked, account)),
         };
         let Some(route) = serving.table.lookup(&head.host, head.path()).cloned() else {
-            return answer::failure(Cause::NoRoute, &asked, account);
+            return Break(answer::failure(Cause::NoRoute, &asked, account));
         };
         drop(serving);
-        account.route = Some(Arc::clone(&route));
         asked.proxy_status = route.policy.proxy_status;
+        account.route = Some(Arc::clone(&route));
         let sender = match self.take_over(&mut parts, &head, client) {
             Ok(sender) => sender,
-            Err(cause) => return answer::failure(cause, &asked, account),
+            Err(cause) => return Break(answer::failure(cause, &asked, account)),
         };
         account.sent_by(sender.address);
         if route.redirects && !sender.https && !is_acme_challenge(&head) {
-            return answer::redirect_to_https(&head, &asked.method, account);
+            return Break(answer::redirect_to_https(&head, &asked.method, account));
+        }
+        if let LiveTarget::Unavailable(cause) = route.target {
+            return Break(answer::failure(cause, &asked, account));
         }
         let on_upgrade = parts.extensions.remove();
-        let routed = Routed {
-            head,
+        let upload = (has_content(&body) && head.upgrade.is_none())
+            .then(|| Upload::new(body, route.policy.retry.buffer_bytes, hop::trailers));
+        if upload
+            .as_ref()
+            .is_some_and(|upload| upload.length().is_none())
+        {
+            // Without it hyper sends no content with methods that rarely have one.
+            parts.headers.insert(TRANSFER_ENCODING, CHUNKED);
+        }
+        Continue(Box::new(Routed {
+            upgrade: head.upgrade,
             parts,
-            body,
+            upload,
             on_upgrade,
             asked,
             route,
             account,
-        };
-        self.forward(client, routed).await
+        }))
     }
 
     /// Makes the fields of the request those of a gateway; says who sent it.
@@ -170,67 +200,6 @@ impl Gateway {
         Ok(sender)
     }
 
-    async fn forward(&self, client: &ClientContext, request: Routed) -> Response<ResponseBody> {
-        let Routed {
-            head,
-            mut parts,
-            body,
-            on_upgrade,
-            mut asked,
-            route,
-            mut account,
-        } = request;
-        let policy = &*route.policy;
-        let upstream = match &route.target {
-            LiveTarget::Upstream(upstream) => upstream,
-            LiveTarget::Unavailable(cause) => return answer::failure(*cause, &asked, account),
-        };
-        let upload = (has_content(&body) && head.upgrade.is_none())
-            .then(|| Upload::new(body, policy.retry.buffer_bytes, hop::trailers));
-        if upload
-            .as_ref()
-            .is_some_and(|upload| upload.length().is_none())
-        {
-            // Without it hyper sends no content with methods that rarely have one.
-            parts.headers.insert(TRANSFER_ENCODING, CHUNKED);
-        }
-        let clock = Clock::start(account.started, policy, self.client_body_timeout, &upload);
-        let mut attempts = Attempts {
-            upstream,
-            policy,
-            registry: &self.registry,
-            metrics: &self.metrics,
-            worker: client.worker,
-            head: parts,
-            upgrade: head.upgrade.as_ref(),
-            upload,
-            clock,
-            timer: Box::pin(tokio::time::sleep(policy.timeouts.request)),
-            made: Vec::with_capacity(1),
-            progress: Progress::default(),
-        };
-        let result = attempts.run().await;
-        let Attempts {
-            timer,
-            made,
-            upload,
-            ..
-        } = attempts;
-        account.attempts = made;
-        match result {
-            Ok(answer) if answer.switched => switch(answer, (&head, on_upgrade), policy, account),
-            Ok(answer) => {
-                let limits = (policy.timeouts.read, self.client_body_timeout);
-                respond(answer, timer, limits, account)
-            }
-            Err(cause) => {
-                account.bytes_received = upload.map_or(0, |upload| upload.taken());
-                asked.next_hop = account.attempts.last().and_then(|attempt| attempt.endpoint);
-                answer::failure(cause, &asked, account)
-            }
-        }
-    }
-
     fn describe(
         &self,
         client: &ClientContext,
@@ -251,6 +220,60 @@ impl Gateway {
                 user_agent: parts.headers.get(USER_AGENT).cloned(),
             })
         })
+    }
+}
+
+/// Sends a request on, and passes the answer back.
+async fn forward(
+    gateway: Arc<Gateway>,
+    worker: usize,
+    mut request: Box<Routed>,
+) -> Response<ResponseBody> {
+    let route = Arc::clone(&request.route);
+    let policy = &*route.policy;
+    let LiveTarget::Upstream(upstream) = &route.target else {
+        return answer::failure(Cause::Internal, &request.asked, request.account);
+    };
+    let started = request.account.started;
+    let upload = request.upload.take();
+    let mut attempts = Attempts {
+        upstream,
+        policy,
+        registry: &gateway.registry,
+        metrics: &gateway.metrics,
+        worker,
+        head: &request.parts,
+        upgrade: request.upgrade.as_ref(),
+        clock: Clock::start(started, policy, gateway.client_body_timeout, &upload),
+        upload,
+        timer: Box::pin(tokio::time::sleep(policy.timeouts.request)),
+        made: Vec::with_capacity(1),
+        progress: Progress::default(),
+    };
+    let result = attempts.run().await;
+    let Attempts {
+        timer,
+        made,
+        upload,
+        ..
+    } = attempts;
+    request.account.attempts = made;
+    match result {
+        Ok(answer) if answer.switched => switch(answer, *request),
+        Ok(answer) => {
+            let limits = (policy.timeouts.read, gateway.client_body_timeout);
+            respond(answer, timer, limits, request.account)
+        }
+        Err(cause) => {
+            let Routed {
+                mut account,
+                mut asked,
+                ..
+            } = *request;
+            account.bytes_received = upload.map_or(0, |upload| upload.taken());
+            asked.next_hop = account.attempts.last().and_then(|attempt| attempt.endpoint);
+            answer::failure(cause, &asked, account)
+        }
     }
 }
 
@@ -277,32 +300,26 @@ fn respond(
 }
 
 /// The endpoint agreed to leave HTTP: the client is told, and bytes flow from then on.
-fn switch(
-    mut answer: Answer,
-    (head, on_upgrade): (&Head, Option<OnUpgrade>),
-    policy: &Policy,
-    mut account: Box<Account>,
-) -> Response<ResponseBody> {
+fn switch(mut answer: Answer, request: Routed) -> Response<ResponseBody> {
+    let mut account = request.account;
     let upstream = hyper::upgrade::on(&mut answer.response);
     let (mut parts, _) = answer.response.into_parts();
     let agreed = parts.headers.remove(UPGRADE);
     own_fields(&mut parts, &account);
-    if head
+    if request
         .upgrade
-        .as_ref()
         .is_some_and(|upgrade| upgrade.extended_connect)
     {
         parts.status = StatusCode::OK;
         parts.headers.remove(SEC_WEBSOCKET_ACCEPT);
     } else if let Some(agreed) = agreed {
-        parts
-            .headers
-            .insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        parts.headers.insert(UPGRADE, agreed);
+        let headers = &mut parts.headers;
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, agreed);
     }
     account.responding(parts.status.as_u16(), None);
-    if let Some(client) = on_upgrade {
-        let idle = policy.timeouts.tunnel;
+    if let Some(client) = request.on_upgrade {
+        let idle = request.route.policy.timeouts.tunnel;
         tokio::spawn(tunnel::run((client, upstream), idle, answer.lease, account));
     }
     Response::from_parts(parts, ResponseBody::own(None, None))

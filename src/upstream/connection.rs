@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::{HeaderMap, Request, Response, Version, header};
 use hyper::body::Incoming;
@@ -16,7 +16,7 @@ use crate::telemetry::metrics::ConnectionGuard;
 
 use super::classify::exchange_failure;
 use super::connect::{TUNNEL_VANISHED_AFTER, VANISHED_AFTER};
-use super::counting::{CountingIo, Traffic};
+use super::counting::{CountingIo, Mark, Traffic};
 use super::upload::RequestBody;
 use super::vanished::Watch;
 
@@ -43,6 +43,17 @@ pub struct Connection {
     guarded: Option<Duration>,
     /// How long the endpoint lets the connection idle, if it said.
     idle_hint: Option<Duration>,
+}
+
+/// Whether an idle connection can take a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fitness {
+    /// At once.
+    Ready,
+    /// When its task has noticed that the last exchange is over, if the connection outlives that.
+    Settling,
+    /// Never again.
+    Unusable,
 }
 
 /// A request without a response head.
@@ -128,34 +139,41 @@ impl Connection {
     ///
     /// # Errors
     /// With the cause, and with what is known of how far the request went.
-    pub async fn exchange(
+    pub fn exchange(
         &mut self,
         request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, ExchangeError> {
+    ) -> impl Future<Output = Result<Response<Incoming>, ExchangeError>> {
         let mark = self.traffic.mark();
-        match self.sender.try_send_request(request).await {
-            Ok(response) => {
-                self.idle_hint = keep_alive_timeout(response.headers()).or(self.idle_hint);
-                self.reused = true;
-                self.http10 = response.version() == Version::HTTP_10;
-                Ok(response)
+        let sent = self.sender.try_send_request(request);
+        async move {
+            match sent.await {
+                Ok(response) => {
+                    self.idle_hint = keep_alive_timeout(response.headers()).or(self.idle_hint);
+                    self.reused = true;
+                    self.http10 = response.version() == Version::HTTP_10;
+                    Ok(response)
+                }
+                Err(mut error) => {
+                    let unsent = error.take_message().is_some();
+                    Err(self.failed(unsent, error.into_error(), mark))
+                }
             }
-            Err(mut error) => {
-                let moved = self.traffic.since(mark);
-                let unsent = error.take_message().is_some() || moved.written == 0;
-                let detail = error.into_error();
-                let cause = if unsent {
-                    Cause::ClosedBeforeSend
-                } else {
-                    exchange_failure(&detail, moved)
-                };
-                Err(ExchangeError {
-                    cause,
-                    unsent,
-                    answered: moved.read > 0,
-                    detail,
-                })
-            }
+        }
+    }
+
+    fn failed(&self, returned: bool, detail: hyper::Error, mark: Mark) -> ExchangeError {
+        let moved = self.traffic.since(mark);
+        let unsent = returned || moved.written == 0;
+        let cause = if unsent {
+            Cause::ClosedBeforeSend
+        } else {
+            exchange_failure(&detail, moved)
+        };
+        ExchangeError {
+            cause,
+            unsent,
+            answered: moved.read > 0,
+            detail,
         }
     }
 
@@ -165,16 +183,21 @@ impl Connection {
         self.http10 || self.sender.is_closed()
     }
 
-    /// Waits until the last exchange is over on both sides, then says whether the connection can
-    /// take another request. `idle_since` tells whether the socket itself must be looked at.
-    pub async fn is_usable(&mut self, idle_since: Instant, now: Instant) -> bool {
-        if self.sender.is_closed() {
-            return false;
+    /// Whether it can take another request. `idle_for` tells whether the socket itself must be
+    /// looked at.
+    pub fn fitness(&self, idle_for: Duration) -> Fitness {
+        if self.is_closed() || idle_for > PROBE_AFTER && !self.is_quiet() {
+            Fitness::Unusable
+        } else if self.sender.is_ready() {
+            Fitness::Ready
+        } else {
+            Fitness::Settling
         }
-        if now.saturating_duration_since(idle_since) > PROBE_AFTER && !self.is_quiet() {
-            return false;
-        }
-        self.sender.is_ready() || self.sender.ready().await.is_ok()
+    }
+
+    /// Waits until the last exchange is over on both sides; says whether the connection outlived it.
+    pub async fn settle(&mut self) -> bool {
+        self.sender.ready().await.is_ok()
     }
 
     /// An idle connection has nothing to read; an end or stray bytes make it useless.

@@ -7,7 +7,9 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::connection::Connection;
+use tokio::time::timeout;
+
+use super::connection::{Connection, Fitness};
 
 /// The most idle connections kept per endpoint and worker.
 const MAX_IDLE: usize = 32;
@@ -38,18 +40,21 @@ impl Pool {
                 mut connection,
                 since,
             } = self.lock().pop()?;
-            let now = Instant::now();
-            let limit = connection.idle_limit(IDLE_TIMEOUT).min(max_idle);
-            if now.saturating_duration_since(since) > limit {
-                // The others are older, but may still serve a request that may be repeated.
-                if max_idle < IDLE_TIMEOUT {
-                    self.put_back(connection, since);
-                    return None;
-                }
+            let idle_for = since.elapsed();
+            if idle_for > connection.idle_limit(IDLE_TIMEOUT) {
                 continue;
             }
-            let usable = connection.is_usable(since, now);
-            if matches!(tokio::time::timeout(SETTLE, usable).await, Ok(true)) {
+            if idle_for > max_idle {
+                // The others are older, but all may still serve a request that may be repeated.
+                self.put_back(connection, since);
+                return None;
+            }
+            let usable = match connection.fitness(idle_for) {
+                Fitness::Ready => true,
+                Fitness::Settling => timeout(SETTLE, connection.settle()).await.unwrap_or(false),
+                Fitness::Unusable => false,
+            };
+            if usable {
                 return Some(connection);
             }
         }
