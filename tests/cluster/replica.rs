@@ -34,6 +34,7 @@ impl Replica {
         let [http, https, metrics, admin] = std::array::from_fn(|_| unused_address());
         let mut command = Command::new(env!("CARGO_BIN_EXE_bywash"));
         command
+            .env_clear()
             .arg("run")
             .arg(format!(
                 "--kubeconfig={}",
