@@ -183,10 +183,11 @@ impl Connection {
         self.http10 || self.sender.is_closed()
     }
 
-    /// Whether it can take another request. `idle_for` tells whether the socket itself must be
-    /// looked at.
-    pub fn fitness(&self, idle_for: Duration) -> Fitness {
-        if self.is_closed() || idle_for > PROBE_AFTER && !self.is_quiet() {
+    /// Whether it can take another request. The socket itself is looked at when it must be `certain`,
+    /// or after a longer idle time.
+    pub fn fitness(&self, idle_for: Duration, certain: bool) -> Fitness {
+        let probe = certain || idle_for > PROBE_AFTER;
+        if self.is_closed() || probe && !self.is_quiet() {
             Fitness::Unusable
         } else if self.sender.is_ready() {
             Fitness::Ready

@@ -49,7 +49,9 @@ impl Pool {
                 self.put_back(connection, since);
                 return None;
             }
-            let usable = match connection.fitness(idle_for) {
+            // What may not be repeated must not meet a close that the socket knows of already.
+            let certain = max_idle < IDLE_TIMEOUT;
+            let usable = match connection.fitness(idle_for, certain) {
                 Fitness::Ready => true,
                 Fitness::Settling => timeout(SETTLE, connection.settle()).await.unwrap_or(false),
                 Fitness::Unusable => false,
