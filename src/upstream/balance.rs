@@ -2,8 +2,8 @@
 //!
 //! The cost of an endpoint is what a request waits there: those before it and itself, times the
 //! average time to a response head. Drawing two and taking the cheaper one spreads the load without
-//! the herd that runs to the single cheapest. An endpoint of which nothing is known yet is tried by
-//! one request at a time; further ones cost what is typical for its upstream.
+//! the herd that runs to the single cheapest. An endpoint of which nothing is known yet is taken to
+//! be as fast as the one that it is compared with.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
