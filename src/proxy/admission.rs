@@ -9,9 +9,14 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use tokio::sync::Notify;
+use tokio::time::sleep;
+
+/// For a client to connect again.
+const QUIET: Duration = Duration::from_millis(250);
 
 /// The counts of all workers.
 #[derive(Debug)]
@@ -21,6 +26,7 @@ pub(crate) struct Admission {
     total: AtomicUsize,
     workers: Box<[AtomicUsize]>,
     addresses: Mutex<HashMap<IpAddr, usize, RandomState>>,
+    admitted: AtomicUsize,
     refused: AtomicUsize,
     /// Told whenever the last connection has ended.
     empty: Notify,
@@ -35,6 +41,7 @@ impl Admission {
             total: AtomicUsize::new(0),
             workers: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
             addresses: Mutex::default(),
+            admitted: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
             empty: Notify::new(),
         }
@@ -67,6 +74,7 @@ impl Admission {
             }
             *count += 1;
         }
+        self.admitted.fetch_add(1, Ordering::Relaxed);
         let worker = self.place(worker);
         if let Some(count) = self.workers.get(worker) {
             count.fetch_add(1, Ordering::Relaxed);
@@ -108,6 +116,19 @@ impl Admission {
                 return;
             }
             told.await;
+        }
+    }
+
+    /// Waits until no connection is open, and none comes for a while: between two requests of a
+    /// client that has been told to close each connection there is none for a moment.
+    pub(crate) async fn quiet(&self) {
+        loop {
+            self.emptied().await;
+            let admitted = self.admitted.load(Ordering::Relaxed);
+            sleep(QUIET).await;
+            if self.open() == 0 && self.admitted.load(Ordering::Relaxed) == admitted {
+                return;
+            }
         }
     }
 
@@ -245,5 +266,20 @@ mod tests {
         assert!(!waiting.is_finished());
         drop(pass);
         waiting.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_comes_back_at_once_is_waited_for() {
+        let admission = admission(1, 9, 9);
+        let quiet = tokio::spawn({
+            let admission = Arc::clone(&admission);
+            async move { admission.quiet().await }
+        });
+        for _ in 0..5 {
+            sleep(QUIET / 2).await;
+            assert!(!quiet.is_finished());
+            drop(admission.admit(ip("192.0.2.1"), true, 0).unwrap());
+        }
+        quiet.await.unwrap();
     }
 }

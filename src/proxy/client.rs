@@ -57,6 +57,8 @@ pub(crate) struct ConnectionState {
     abort: AtomicBool,
     /// Whether it has been idle for too long and should say so.
     retired: AtomicBool,
+    /// Whether a drain has begun, so that its next response is to be its last.
+    leaving: AtomicBool,
     /// Whether it ends because a head did not arrive in time, and the client was told.
     too_late: AtomicBool,
     /// Whether its client opens requests only to leave them.
@@ -82,6 +84,7 @@ impl Default for ConnectionState {
             tunnel: AtomicBool::new(false),
             abort: AtomicBool::new(false),
             retired: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             too_late: AtomicBool::new(false),
             hostile: AtomicBool::new(false),
         }
@@ -132,6 +135,14 @@ impl ConnectionState {
 
     pub(super) fn is_retired(&self) -> bool {
         self.retired.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     pub(super) fn came_too_late(&self) {

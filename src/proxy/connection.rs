@@ -10,6 +10,7 @@
 //! on the way.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -17,7 +18,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, Version};
+use http::header::CONNECTION;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -63,7 +65,8 @@ where
 }
 
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// For a request that is on the way when a drain begins.
+/// For a request that is on the way on an idle HTTP/1 connection when a drain begins. HTTP/2 has no
+/// need of it: GOAWAY leaves room for what is on the way (RFC 9113 section 6.8).
 const EARLY: Duration = Duration::from_secs(1);
 
 const MAX_HEADERS: usize = 100;
@@ -100,14 +103,14 @@ pub(crate) async fn serve<H: Handler>(
         let builder = http2_builder(io.write_limit());
         let connection = builder.serve_connection(TokioIo::new(io), service);
         let end = http2::Connection::graceful_shutdown;
-        Box::pin(drive(connection, end, state, draining)).await;
+        Box::pin(drive(connection, end, Duration::ZERO, state, draining)).await;
         None
     } else {
         let connection = http1_builder(!*draining.borrow())
             .serve_connection(TokioIo::new(io), service)
             .with_upgrades();
         let end = http1::UpgradeableConnection::graceful_shutdown;
-        let error = drive(connection, end, Arc::clone(&state), draining).await?;
+        let error = drive(connection, end, EARLY, Arc::clone(&state), draining).await?;
         refusal(&error).or_else(|| too_late(&state))
     }
 }
@@ -177,17 +180,29 @@ fn http2_builder(write_limit: Duration) -> http2::Builder<Streams> {
 
 /// Polls a connection to its end, and tells it when to come to it.
 ///
-/// It is told only after it was polled: what has arrived by then is answered.
+/// It is told only after it was polled: what has arrived by then is answered. On a drain it has
+/// `patience` for another request, if it is idle.
 async fn drive<C: Future<Output = hyper::Result<()>>>(
     connection: C,
     end: fn(Pin<&mut C>),
+    patience: Duration,
     state: Arc<ConnectionState>,
     mut draining: watch::Receiver<bool>,
 ) -> Option<hyper::Error> {
     let mut connection = pin!(connection);
-    let mut drain = pin!(async move { draining.wait_for(|draining| *draining).await.is_ok() });
+    // Looked at again whenever the connection has been polled.
+    let busy = poll_fn(|_| match state.is_waiting() {
+        true => Poll::Pending,
+        false => Poll::Ready(()),
+    });
+    let mut drain = pin!(async {
+        if draining.wait_for(|draining| *draining).await.is_ok() {
+            state.leave();
+        }
+        timeout(patience, busy).await.is_ok()
+    });
     let mut ending = false;
-    std::future::poll_fn(|cx| {
+    poll_fn(|cx| {
         loop {
             if let Poll::Ready(result) = connection.as_mut().poll(cx) {
                 return Poll::Ready(result.err());
@@ -220,11 +235,13 @@ impl<H: Handler> Service<Request<Incoming>> for Requests<H> {
         let has_body = !request.body().is_end_stream();
         let in_progress = InProgress::begin(&self.context.state, has_body);
         let http10 = request.version() == Version::HTTP_10;
+        let http1 = request.version() != Version::HTTP_2;
         let connect = request.method() == Method::CONNECT;
         Answer {
             answer: self.handler.answer(Arc::clone(&self.context), request),
             in_progress: Some(in_progress),
             http10,
+            http1,
             connect,
         }
     }
@@ -237,6 +254,7 @@ pin_project! {
         answer: A,
         in_progress: Option<InProgress>,
         http10: bool,
+        http1: bool,
         connect: bool,
     }
 }
@@ -249,13 +267,16 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = ready!(this.answer.poll(cx));
+        let mut response = ready!(this.answer.poll(cx));
         let mut in_progress = this.in_progress.take();
         if let Some(request) = &mut in_progress {
             request.answered();
             let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
             if switched || *this.connect && response.status().is_success() {
                 request.state().became_tunnel();
+            } else if *this.http1 && request.state().is_leaving() {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
             }
         }
         Poll::Ready(Ok(response.map(|body| Tracked {

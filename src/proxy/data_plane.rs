@@ -148,8 +148,9 @@ impl DataPlane {
 
     /// Finishes what is in flight and ends; what is left at the deadline is cut off.
     ///
-    /// Idle connections are closed at once, others with their response (HTTP/1) or after their
-    /// streams (HTTP/2, RFC 9113 section 6.8). Tunnels end at the deadline.
+    /// Connections end with their response (HTTP/1) or after their streams (HTTP/2, RFC 9113 section
+    /// 6.8), idle ones after a second in which a request may still arrive. Tunnels end at the
+    /// deadline.
     pub async fn drain(self, deadline: Duration) {
         let Self {
             admission,
@@ -159,7 +160,7 @@ impl DataPlane {
             ..
         } = self;
         draining.send_replace(true);
-        let in_time = tokio::time::timeout(deadline, admission.emptied()).await;
+        let in_time = tokio::time::timeout(deadline, admission.quiet()).await;
         if in_time.is_err() {
             let connections = admission.open();
             tracing::warn!(

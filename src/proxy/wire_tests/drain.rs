@@ -46,7 +46,7 @@ async fn a_drain_finishes_what_is_in_flight_and_closes() {
 }
 
 #[tokio::test]
-async fn idle_connections_are_closed_at_once() {
+async fn idle_connections_are_closed() {
     let server = start(&settings());
     let mut idle = Client::connect(server.http).await;
     idle.send("GET /1 HTTP/1.1\r\nhost: a\r\n\r\n").await;
@@ -59,22 +59,34 @@ async fn idle_connections_are_closed_at_once() {
 }
 
 #[tokio::test]
+async fn a_request_that_meets_the_drain_on_an_idle_connection_is_answered() {
+    let server = start(&settings());
+    let mut idle = Client::connect(server.http).await;
+    idle.send("GET /1 HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    idle.read_until("/1 0").await;
+    let drain = tokio::spawn(drained(server));
+    timeout(PATIENCE, late_answer(&mut idle)).await.unwrap();
+    idle.send("GET /2 HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let (answer, end) = idle.read_to_end().await;
+    assert!(answer.contains("connection: close"), "{answer}");
+    assert!(answer.ends_with("/2 0"), "{answer}");
+    end.unwrap();
+    drain.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_connection_that_has_not_spoken_yet_gets_a_moment() {
     let server = start(&settings());
     let address = server.http;
     let mut early = Client::connect(address).await;
     // Answered connections of the same worker say that the first one has been accepted.
-    let mut others = Vec::new();
     for _ in 0..16 {
         let mut other = Client::connect(address).await;
         other.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
         other.read_until("/ 0").await;
-        others.push(other);
     }
     let drain = tokio::spawn(drained(server));
-    for other in &mut others {
-        other.read_to_end().await.1.unwrap();
-    }
+    timeout(PATIENCE, late_answer(&mut early)).await.unwrap();
     early.send("GET /early HTTP/1.1\r\nhost: a\r\n\r\n").await;
     let (answer, end) = early.read_to_end().await;
     assert!(answer.ends_with("/early 0"), "{answer}");
