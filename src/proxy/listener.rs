@@ -14,7 +14,8 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::TcpStream;
 
 const BACKLOG: i32 = 4096;
-/// Clients roam and sleep: longer than towards upstreams.
+/// Clients roam and sleep: longer than towards upstreams. The kernel also ends what does not read for
+/// as long, which is no shorter than the limit of a write.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
