@@ -7,7 +7,9 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, SERVER};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, SERVER,
+};
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use crate::failure::{Blame, Cause};
@@ -22,6 +24,10 @@ pub(super) const SERVER_NAME: HeaderValue = HeaderValue::from_static("bywash");
 
 /// The field that carries the correlation id.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// RFC 9110 section 15.5.6 asks for it with 405; other methods are the application's business.
+const OFFERED: HeaderValue =
+    HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE");
 
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
@@ -63,6 +69,9 @@ pub(super) fn failure(
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(value) = proxy_status(cause, asked) {
         headers.insert(PROXY_STATUS, value);
+    }
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(ALLOW, OFFERED);
     }
     if asked.http1 && cause.blame() == Blame::Client && cause != Cause::NoRoute {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -21,6 +21,7 @@ async fn refused(status: u16, messages: &[String]) {
         let mut client = gateway.client().await;
         let answer = client.ask(message).await;
         assert_eq!(answer.status, status, "{message:?}");
+        assert_eq!(answer.field("allow").is_some(), status == 405);
         let (after, end) = client.rest().await;
         assert_eq!((after.as_slice(), end), (&b""[..], End::Cut), "{message:?}");
     }
