@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 
 use crate::app;
 
+mod crds;
 mod demo;
 mod run;
 mod standalone;
@@ -40,6 +41,7 @@ enum Command {
     Demo(demo::Demo),
     Run(Box<run::Run>),
     Standalone(Box<standalone::Standalone>),
+    Crds(crds::Crds),
 }
 
 /// Why a command did not do what it was asked to.
@@ -111,6 +113,7 @@ pub fn main() -> ExitCode {
         Command::Demo(command) => command.execute(),
         Command::Run(command) => command.execute(),
         Command::Standalone(command) => command.execute(),
+        Command::Crds(command) => command.execute(),
     };
     done.unwrap_or_else(|failure| tell(&failure))
 }

@@ -2,6 +2,7 @@
 //! says why. `ARCHITECTURE.md` shows how the modules fit together.
 
 pub mod admin;
+pub mod api;
 pub mod app;
 pub mod cli;
 pub mod config;

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+use bywash::api::{crd, reference};
 use bywash::config::flags::{ClusterFlags, ServingFlags};
 use bywash::failure::{Blame, Cause, RetryClass};
 use bywash::report::{Code, Severity};
@@ -75,6 +76,16 @@ fn the_table_of_flags_is_what_the_program_takes() {
     }
     tables.push('\n');
     require_generated("docs/configuration.md", &tables);
+}
+
+#[test]
+fn the_definition_to_install_is_that_of_the_code() {
+    require_file("crds/gatewaypolicies.bywash.dev.yaml", &crd::manifest());
+}
+
+#[test]
+fn the_reference_of_the_policy_is_its_definition() {
+    require_generated("docs/gatewaypolicy.md", &reference::tables());
 }
 
 #[test]
@@ -160,6 +171,19 @@ fn require_generated(name: &str, wanted: &str) {
     } else {
         assert!(
             found == wanted,
+            "{name} differs from the code: run UPDATE_DOCUMENTS=1 cargo test --test documents"
+        );
+    }
+}
+
+/// Compares a whole file.
+fn require_file(name: &str, wanted: &str) {
+    let path = root().join(name);
+    if env::var_os("UPDATE_DOCUMENTS").is_some() {
+        fs::write(&path, wanted).unwrap();
+    } else {
+        assert!(
+            fs::read_to_string(&path).unwrap() == wanted,
             "{name} differs from the code: run UPDATE_DOCUMENTS=1 cargo test --test documents"
         );
     }

@@ -1,0 +1,143 @@
+//! The definition of `GatewayPolicy`, as it is installed.
+//!
+//! Made from the types, with what these cannot say. The spec has no default, so that a section means
+//! what its author wrote; the status has one, because tools that wait for an object (kstatus) take one
+//! without a status for finished before anybody has looked at it. Nothing may be null, so that a rule
+//! which finds a field finds a value.
+
+use kube::CustomResourceExt;
+use serde_json::{Value, json};
+
+use super::policy::GatewayPolicy;
+
+/// The name of the definition.
+pub const NAME: &str = "gatewaypolicies.bywash.dev";
+
+/// Lists that are sets, or maps by a key: what several write is merged.
+const LISTS: [(&str, Option<&str>); 4] = [
+    (".spec.retry.on", None),
+    (".status.conditions", Some("type")),
+    (".status.ancestors[].conditions", Some("type")),
+    (".status.ancestors[].sections", Some("name")),
+];
+
+/// The definition.
+pub fn definition() -> Value {
+    // Serializing these types does not fail; were it to, the file would differ from the repository's.
+    let mut definition = serde_json::to_value(GatewayPolicy::crd()).unwrap_or_default();
+    let schema = "/spec/versions/0/schema/openAPIV3Schema";
+    if let Some(schema) = definition.pointer_mut(schema) {
+        normalize(schema);
+        if let Some(status) = schema.pointer_mut("/properties/status") {
+            status["default"] = json!({"observedGeneration": -1});
+        }
+        for (list, keys) in LISTS {
+            let list = list.replace('.', "/properties/").replace("[]", "/items");
+            if let Some(Value::Object(list)) = schema.pointer_mut(&list) {
+                let kind = if keys.is_some() { "map" } else { "set" };
+                list.insert("x-kubernetes-list-type".into(), kind.into());
+                list.extend(keys.map(|key| ("x-kubernetes-list-map-keys".into(), json!([key]))));
+            }
+        }
+    }
+    definition
+}
+
+/// The definition as a manifest.
+pub fn manifest() -> String {
+    // As above.
+    serde_saphyr::to_string(&definition()).unwrap_or_else(|error| format!("# {error}\n"))
+}
+
+/// Removes what is not meant, at every depth.
+fn normalize(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            if fields.get("nullable") == Some(&Value::Bool(true)) {
+                fields.remove("nullable");
+            }
+            if let Some(Value::String(text)) = fields.get_mut("description") {
+                *text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            }
+            fields.values_mut().for_each(normalize);
+        }
+        Value::Array(items) => items.iter_mut().for_each(normalize),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn visit(schema: &Value, path: &str, look: &mut dyn FnMut(&str, &Value)) {
+        look(path, schema);
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            visit(property, &format!("{path}.{name}"), look);
+        }
+        if schema["items"].is_object() {
+            visit(&schema["items"], &format!("{path}[]"), look);
+        }
+    }
+
+    fn part(name: &str) -> Value {
+        let definition = definition();
+        let path = format!("/spec/versions/0/schema/openAPIV3Schema/properties/{name}");
+        definition.pointer(&path).unwrap().clone()
+    }
+
+    #[test]
+    fn every_list_text_and_number_of_the_spec_has_a_ceiling_and_nothing_a_default() {
+        let mut seen = 0;
+        visit(&part("spec"), "spec", &mut |path, schema| {
+            seen += 1;
+            assert!(schema.get("default").is_none(), "{path} has a default");
+            assert!(schema.get("nullable").is_none(), "{path} may be null");
+            let ceiling = match schema["type"].as_str() {
+                Some("array") => "maxItems",
+                Some("string") if schema.get("enum").is_none() => "maxLength",
+                Some("integer") => "maximum",
+                _ => return,
+            };
+            assert!(schema.get(ceiling).is_some(), "{path} has no {ceiling}");
+        });
+        assert!(seen > 20, "only {seen} fields seen");
+    }
+
+    #[test]
+    fn every_field_is_documented_and_optional_ones_say_their_default() {
+        visit(&part("spec"), "spec", &mut |path, schema| {
+            if path.ends_with("[]") {
+                return;
+            }
+            let description = schema["description"].as_str().unwrap_or_default();
+            assert!(!description.is_empty(), "{path} is not documented");
+            let value = !matches!(schema["type"].as_str(), Some("object"));
+            let required = ["[].", "targetRefs"].iter().any(|it| path.contains(it));
+            assert!(
+                !value || required || description.contains("Default: "),
+                "{path} does not say its default"
+            );
+        });
+    }
+
+    #[test]
+    fn a_policy_that_nobody_has_looked_at_is_not_finished() {
+        assert_eq!(part("status")["default"], json!({"observedGeneration": -1}));
+    }
+
+    #[test]
+    fn conditions_are_a_map_by_type_and_retry_conditions_a_set() {
+        let conditions = &part("status")["properties"]["conditions"];
+        assert_eq!(conditions["x-kubernetes-list-map-keys"], json!(["type"]));
+        let on = &part("spec")["properties"]["retry"]["properties"]["on"];
+        assert_eq!(on["x-kubernetes-list-type"], "set");
+    }
+
+    #[test]
+    fn it_is_found_under_its_short_name_and_in_its_category() {
+        let names = &definition()["spec"]["names"];
+        assert_eq!(names["shortNames"], json!(["gwp"]));
+        assert_eq!(names["categories"], json!(["bywash"]));
+    }
+}

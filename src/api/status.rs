@@ -1,0 +1,105 @@
+//! The status of a `GatewayPolicy`: what became of it, for people, Argo CD and Flux.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What became of a policy.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayPolicyStatus {
+    /// The generation of the policy that this is about; -1 until anybody has looked at it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Accepted: it could be understood and its targets are its own. ResolvedRefs: what it names
+    /// exists. Programmed: requests are served by it. Ready: all three. Stalled: only its author can
+    /// repair it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub conditions: Option<Vec<Condition>>,
+    /// What became of it at each target (GEP-713).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub ancestors: Option<Vec<Ancestor>>,
+}
+
+/// As in `meta/v1`.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// What is said.
+    #[serde(rename = "type")]
+    #[schemars(length(max = 316))]
+    pub type_: String,
+    /// True, False or Unknown.
+    #[schemars(length(max = 7))]
+    pub status: String,
+    /// Why, in one word.
+    #[schemars(length(max = 1024))]
+    pub reason: String,
+    /// Why, and what to do.
+    #[schemars(length(max = 32768))]
+    pub message: String,
+    /// Since when.
+    #[schemars(extend("format" = "date-time"))]
+    pub last_transition_time: String,
+    /// The generation of the policy that this is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+}
+
+/// What became of a policy at one target.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Ancestor {
+    /// The target, or the IngressClass that names the policy.
+    pub ancestor_ref: AncestorRef,
+    /// Who says so.
+    #[schemars(length(max = 253))]
+    pub controller_name: String,
+    /// Accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8))]
+    pub conditions: Option<Vec<Condition>>,
+    /// What is in force for the target, section by section, and where it is from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub sections: Option<Vec<EffectiveSection>>,
+}
+
+/// An object.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct AncestorRef {
+    /// Its group.
+    #[schemars(length(max = 253))]
+    pub group: String,
+    /// Its kind.
+    #[schemars(length(max = 63))]
+    pub kind: String,
+    /// Its namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub namespace: Option<String>,
+    /// Its name.
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// The host of one of its rules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub section_name: Option<String>,
+}
+
+/// One section as it is in force.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct EffectiveSection {
+    /// As in the spec.
+    #[schemars(length(max = 63))]
+    pub name: String,
+    /// The policy that says so, or "built-in".
+    #[schemars(length(max = 600))]
+    pub origin: String,
+    /// Every value, the built-in ones included.
+    #[schemars(length(max = 8192))]
+    pub values: String,
+}
