@@ -53,6 +53,8 @@ causes! {
         "the Service has no usable endpoint";
     UnsupportedProtocol => (503, "destination_unavailable"), ("unsupported_protocol", "UnsupportedProtocol"), Never, Configuration,
         "the Service asks for a protocol that is not spoken to upstreams";
+    Maintenance => (503, "destination_unavailable"), ("maintenance", "Maintenance"), Never, Configuration,
+        "the service is under maintenance";
     DnsError => (502, "dns_error"), ("dns_error", "DnsError"), Unsent, Configuration,
         "the name of the external Service does not resolve";
     DnsTimeout => (504, "dns_timeout"), ("dns_timeout", "DnsTimeout"), Unsent, Configuration,

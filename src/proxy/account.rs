@@ -89,6 +89,11 @@ impl Account {
         }
     }
 
+    /// The request is not to be written to the access log.
+    pub(super) fn unlogged(&mut self) {
+        self.log = None;
+    }
+
     /// A response head is about to be sent; `cause` if it is one of ours, for a failure.
     pub(super) fn responding(&mut self, status: u16, cause: Option<Cause>) {
         self.ending = Ending {

@@ -5,10 +5,11 @@
 //! machines.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, SERVER,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER, SERVER,
 };
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 
@@ -39,6 +40,10 @@ pub(super) struct Asked {
     pub(super) proxy_status: ProxyStatus,
     /// The endpoint of the last attempt.
     pub(super) next_hop: Option<SocketAddr>,
+    /// When to come back, if that is known (RFC 9110 section 10.2.3).
+    pub(super) retry_after: Option<Duration>,
+    /// Whether the answer is a status and nothing to read.
+    pub(super) bare: bool,
 }
 
 /// The answer to a request that failed.
@@ -55,13 +60,17 @@ pub(super) fn failure(
     } else {
         status
     };
-    let text = format!(
-        "{} {}\n{}\nRequest ID: {}\n",
-        status.as_u16(),
-        status.canonical_reason().unwrap_or("Error"),
-        cause.sentence(),
-        account.id.as_str(),
-    );
+    let text = if asked.bare {
+        String::new()
+    } else {
+        format!(
+            "{} {}\n{}\nRequest ID: {}\n",
+            status.as_u16(),
+            status.canonical_reason().unwrap_or("Error"),
+            cause.sentence(),
+            account.id.as_str(),
+        )
+    };
     let id = account.id.field();
     let mut response = with_text(status, text, &asked.method, account);
     let headers = response.headers_mut();
@@ -72,6 +81,9 @@ pub(super) fn failure(
     }
     if status == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(ALLOW, OFFERED);
+    }
+    if let Some(after) = asked.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
     }
     if asked.http1 && cause.blame() == Blame::Client && cause != Cause::NoRoute {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -120,6 +132,11 @@ fn with_text(
     headers.insert(CONTENT_LENGTH, length);
     headers.insert(SERVER, SERVER_NAME);
     response
+}
+
+/// Rounded up: who comes back too early is turned away again.
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }
 
 fn proxy_status(cause: Cause, asked: &Asked) -> Option<HeaderValue> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::failure::Cause;
 use crate::routing::host::HostPattern;
-use crate::routing::policy::TlsRedirect;
+use crate::routing::policy::{Policy, TlsRedirect};
 use crate::routing::snapshot::{Route, Snapshot, Target, VirtualHost};
 use crate::telemetry::metrics::{Metrics, RouteLabels};
 use crate::upstream::registry::Attached;
@@ -80,8 +80,19 @@ impl Join<'_> {
             ingress: route.ingress.clone(),
             target,
             policy: Arc::clone(&route.policy),
+            unaided: unaided(&route.policy),
             redirects: self.tls && route.policy.tls_redirect == TlsRedirect::On,
             metrics: self.metrics.route(&labels),
         }
     }
+}
+
+/// The same policy without another attempt, where it has paths that get none.
+fn unaided(policy: &Policy) -> Option<Arc<Policy>> {
+    if policy.bypass.is_empty() {
+        return None;
+    }
+    let mut unaided = policy.clone();
+    unaided.retry.attempts = 1;
+    Some(Arc::new(unaided))
 }

@@ -22,7 +22,7 @@ use rand::RngExt;
 use tokio::time::Sleep;
 
 use crate::failure::Cause;
-use crate::routing::policy::ProxyStatus;
+use crate::routing::policy::{Policy, ProxyStatus};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::balance::with_rng;
@@ -70,6 +70,7 @@ struct Routed {
     on_upgrade: Option<OnUpgrade>,
     asked: Asked,
     route: Arc<LiveRoute>,
+    policy: Arc<Policy>,
     account: Box<Account>,
 }
 
@@ -128,6 +129,8 @@ impl Gateway {
             http1: parts.version != Version::HTTP_2,
             proxy_status: ProxyStatus::default(),
             next_hop: None,
+            retry_after: None,
+            bare: false,
         };
         let head = match checked {
             Ok(head) => head,
@@ -137,13 +140,19 @@ impl Gateway {
             return Break(answer::failure(Cause::NoRoute, &asked, account));
         };
         drop(serving);
-        asked.proxy_status = route.policy.proxy_status;
         account.route = Some(Arc::clone(&route));
+        let policy = policy_of(&route, head.path(), &mut asked, &mut account);
         let sender = match self.take_over(&mut parts, &head, client) {
             Ok(sender) => sender,
             Err(cause) => return Break(answer::failure(cause, &asked, account)),
         };
         account.sent_by(sender.address);
+        if let Some(maintenance) = &policy.maintenance
+            && maintenance.concerns(sender.address)
+        {
+            asked.retry_after = Some(maintenance.retry_after);
+            return Break(answer::failure(Cause::Maintenance, &asked, account));
+        }
         if route.redirects && !sender.https && !is_acme_challenge(&head) {
             return Break(answer::redirect_to_https(&head, &asked.method, account));
         }
@@ -152,7 +161,7 @@ impl Gateway {
         }
         let on_upgrade = parts.extensions.remove();
         let upload = (has_content(&body) && head.upgrade.is_none())
-            .then(|| Upload::new(body, route.policy.retry.buffer_bytes, hop::trailers));
+            .then(|| Upload::new(body, policy.retry.buffer_bytes, hop::trailers));
         if upload
             .as_ref()
             .is_some_and(|upload| upload.length().is_none())
@@ -167,6 +176,7 @@ impl Gateway {
             on_upgrade,
             asked,
             route,
+            policy,
             account,
         }))
     }
@@ -230,7 +240,8 @@ async fn forward(
     mut request: Box<Routed>,
 ) -> Response<ResponseBody> {
     let route = Arc::clone(&request.route);
-    let policy = &*route.policy;
+    let own = Arc::clone(&request.policy);
+    let policy = &*own;
     let LiveTarget::Upstream(upstream) = &route.target else {
         return answer::failure(Cause::Internal, &request.asked, request.account);
     };
@@ -319,7 +330,7 @@ fn switch(mut answer: Answer, request: Routed) -> Response<ResponseBody> {
     }
     account.responding(parts.status.as_u16(), None);
     if let Some(client) = request.on_upgrade {
-        let idle = request.route.policy.timeouts.tunnel;
+        let idle = request.policy.timeouts.tunnel;
         tokio::spawn(tunnel::run((client, upstream), idle, answer.lease, account));
     }
     Response::from_parts(parts, ResponseBody::own(None, None))
@@ -336,6 +347,22 @@ fn own_fields(parts: &mut http::response::Parts, account: &Account) {
 /// Over HTTP/2 a body of length zero may still be open.
 fn has_content(body: &Incoming) -> bool {
     !body.is_end_stream() && body.size_hint().exact() != Some(0)
+}
+
+/// The policy of a request, and what it means for an answer of ours and for the account.
+fn policy_of(
+    route: &LiveRoute,
+    path: &str,
+    asked: &mut Asked,
+    account: &mut Account,
+) -> Arc<Policy> {
+    asked.proxy_status = route.policy.proxy_status;
+    let unaided = route.unaided(path);
+    if unaided.is_some() {
+        asked.bare = true;
+        account.unlogged();
+    }
+    Arc::clone(unaided.unwrap_or(&route.policy))
 }
 
 /// RFC 8555 section 8.3: validation starts with plain HTTP.

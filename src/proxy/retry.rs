@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::failure::{Cause, RetryClass};
-use crate::routing::policy::Retry;
+use crate::routing::policy::{Retry, RetryOn};
 
 /// A failed attempt, as far as the decision depends on it.
 #[derive(Clone, Copy, Debug)]
@@ -80,10 +80,39 @@ pub(super) fn decide(policy: &Retry, failed: Failed, progress: Progress) -> Next
         return Next::Reconnect;
     }
     let poisonous = progress.broken_off >= 2;
-    if progress.attempts >= policy.attempts || poisonous {
+    let listed = is_listed(policy.on, failed.cause);
+    if progress.attempts >= policy.attempts || poisonous || !listed {
         return Next::Stop;
     }
     Next::Another
+}
+
+/// Whether the policy has failures of this kind retried. A status was found in its list before it
+/// became a cause; what happens on our side alone is no matter of policy.
+fn is_listed(on: RetryOn, cause: Cause) -> bool {
+    match cause {
+        Cause::DnsError
+        | Cause::DnsTimeout
+        | Cause::ConnectionRefused
+        | Cause::AddressUnroutable
+        | Cause::ConnectTimeout
+        | Cause::TlsCertificate
+        | Cause::TlsAlert
+        | Cause::TlsProtocol => on.connect_failure,
+        Cause::ClosedBeforeSend
+        | Cause::ConnectionClosed
+        | Cause::ConnectionReset
+        | Cause::PeerVanished
+        | Cause::GoneAway
+        | Cause::StreamReset
+        | Cause::H2ConnectionLost => on.reset,
+        Cause::StreamRefused | Cause::Http11Required | Cause::NotHttp2 => on.refused_stream,
+        Cause::ResponseTimeout => on.timeout,
+        Cause::HeadIncomplete | Cause::NotHttp | Cause::BadStatusLine | Cause::BadHeader => {
+            on.invalid_response
+        }
+        _ => true,
+    }
 }
 
 /// Whether an endpoint broke off on a request that it had received: of such, two are enough.

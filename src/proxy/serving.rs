@@ -30,6 +30,8 @@ pub(super) struct LiveRoute {
     pub(super) ingress: IngressName,
     pub(super) target: LiveTarget,
     pub(super) policy: Arc<Policy>,
+    /// The policy of requests that are passed on without help, where some paths are.
+    pub(super) unaided: Option<Arc<Policy>>,
     /// Whether plain HTTP is sent to HTTPS.
     pub(super) redirects: bool,
     pub(super) metrics: Arc<RouteMetrics>,
@@ -40,6 +42,15 @@ pub(super) struct LiveRoute {
 pub(super) enum LiveTarget {
     Upstream(Arc<Upstream>),
     Unavailable(Cause),
+}
+
+impl LiveRoute {
+    /// The policy of requests that are passed on without help, if those of this path are.
+    pub(super) fn unaided(&self, path: &str) -> Option<&Arc<Policy>> {
+        let unaided = self.unaided.as_ref()?;
+        let bypassed = unaided.bypass.iter().any(|rule| rule.matches(path));
+        bypassed.then_some(unaided)
+    }
 }
 
 impl Serving {

@@ -5,6 +5,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
+use super::path::PathRule;
+
 /// How a route's requests are sent on, and what happens when that fails.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
@@ -16,6 +20,10 @@ pub struct Policy {
     pub proxy_status: ProxyStatus,
     /// Whether plain HTTP is redirected (308) where the host has a certificate.
     pub tls_redirect: TlsRedirect,
+    /// Where requests are answered 503 instead of being sent on.
+    pub maintenance: Option<Maintenance>,
+    /// Paths whose requests are passed on without help: no retry, no error page, no access log.
+    pub bypass: Vec<PathRule>,
 }
 
 /// The time limits of a request.
@@ -49,6 +57,8 @@ impl Default for Timeouts {
 /// When another attempt follows a failed one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retry {
+    /// The failures that are retried.
+    pub on: RetryOn,
     /// The statuses of the application that are retried, for safe methods only.
     pub statuses: Vec<u16>,
     /// Attempts in all, the first included; at least 1.
@@ -71,6 +81,7 @@ pub struct Retry {
 impl Default for Retry {
     fn default() -> Self {
         Self {
+            on: RetryOn::default(),
             statuses: vec![502, 503, 504],
             attempts: 3,
             per_try: None,
@@ -80,6 +91,50 @@ impl Default for Retry {
             non_idempotent: false,
             buffer_bytes: 64 * 1024,
         }
+    }
+}
+
+/// Which failures are retried, of those that may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryOn {
+    /// No connection: refused, no way, no time, no name, no TLS.
+    pub connect_failure: bool,
+    /// The connection ended before a response head.
+    pub reset: bool,
+    /// The endpoint refused the stream before it processed anything.
+    pub refused_stream: bool,
+    /// An attempt took longer than its own limit.
+    pub timeout: bool,
+    /// What came was not a response.
+    pub invalid_response: bool,
+}
+
+impl Default for RetryOn {
+    fn default() -> Self {
+        Self {
+            connect_failure: true,
+            reset: true,
+            refused_stream: true,
+            timeout: true,
+            invalid_response: true,
+        }
+    }
+}
+
+/// Answering 503 on purpose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Maintenance {
+    /// What clients are told, in whole seconds; at least one.
+    pub retry_after: Duration,
+    /// Whose requests are served all the same.
+    pub allow: Vec<IpNet>,
+}
+
+impl Maintenance {
+    /// Whether a client is turned away.
+    pub fn concerns(&self, client: IpAddr) -> bool {
+        let client = client.to_canonical();
+        !self.allow.iter().any(|network| network.contains(&client))
     }
 }
 
@@ -164,6 +219,17 @@ mod tests {
         }
         assert!(permits(&rules, "10.244.1.7"));
         assert!(permits(&rules, "fd00::7"));
+    }
+
+    #[test]
+    fn maintenance_concerns_everybody_but_the_allowed_networks() {
+        let maintenance = Maintenance {
+            retry_after: Duration::from_secs(120),
+            allow: vec!["192.0.2.0/24".parse().unwrap()],
+        };
+        let concerns = |client: &str| maintenance.concerns(client.parse().unwrap());
+        assert!(concerns("198.51.100.7") && concerns("::1"));
+        assert!(!concerns("192.0.2.7") && !concerns("::ffff:192.0.2.7"));
     }
 
     #[test]

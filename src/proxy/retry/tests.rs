@@ -135,3 +135,59 @@ fn the_backoff_grows_to_its_limit_and_is_jittered_in_full() {
     assert_eq!(backoff(&policy, 60, 1.0), Duration::from_millis(250));
     assert_eq!(backoff(&policy, 60, 0.0), Duration::ZERO);
 }
+
+#[test]
+fn only_failures_that_the_policy_lists_are_retried() {
+    let nothing = RetryOn {
+        connect_failure: false,
+        reset: false,
+        refused_stream: false,
+        timeout: false,
+        invalid_response: false,
+    };
+    for (on, cause) in [
+        (
+            RetryOn {
+                connect_failure: true,
+                ..nothing
+            },
+            Cause::ConnectionRefused,
+        ),
+        (
+            RetryOn {
+                reset: true,
+                ..nothing
+            },
+            Cause::ConnectionReset,
+        ),
+        (
+            RetryOn {
+                refused_stream: true,
+                ..nothing
+            },
+            Cause::StreamRefused,
+        ),
+        (
+            RetryOn {
+                timeout: true,
+                ..nothing
+            },
+            Cause::ResponseTimeout,
+        ),
+        (
+            RetryOn {
+                invalid_response: true,
+                ..nothing
+            },
+            Cause::BadStatusLine,
+        ),
+    ] {
+        let policy = |on| Retry {
+            on,
+            ..Retry::default()
+        };
+        let decided = |on| decide(&policy(on), failed(cause), first(true));
+        assert_eq!(decided(on), Next::Another, "{cause:?}");
+        assert_eq!(decided(nothing), Next::Stop, "{cause:?}");
+    }
+}
