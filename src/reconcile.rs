@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::error;
 
+use crate::report::policy::PolicyReport;
 use crate::report::{Finding, ObjectRef};
 use crate::routing::snapshot::Snapshot;
 use crate::stores::{Source, View};
@@ -36,6 +37,8 @@ pub struct Reconciled {
     pub findings: Vec<Finding>,
     /// The Ingresses of our class.
     pub ingresses: Vec<ObjectRef>,
+    /// What became of each GatewayPolicy.
+    pub policies: Vec<PolicyReport>,
     /// The version of every object that went into this.
     pub versions: Arc<HashMap<ObjectRef, String>>,
     /// Counts snapshots, from 1: higher exactly where the snapshot differs from the one before.
@@ -93,6 +96,7 @@ struct Translated {
     snapshot: Snapshot,
     findings: Vec<Finding>,
     ingresses: Vec<ObjectRef>,
+    policies: Vec<PolicyReport>,
     versions: HashMap<ObjectRef, String>,
     memory: Arc<LastGood>,
 }
@@ -118,6 +122,7 @@ impl Translated {
             services,
             slices,
             secrets,
+            policies,
             unreadable,
             findings: read,
             positions,
@@ -130,12 +135,14 @@ impl Translated {
             services,
             slices,
             secrets,
+            policies,
             unreadable,
         };
         let Translation {
             snapshot,
             findings: mut made,
             ingresses,
+            policies,
             last_good,
         } = translate(&objects, settings, memory);
         for finding in &mut made {
@@ -148,6 +155,7 @@ impl Translated {
             snapshot,
             findings,
             ingresses,
+            policies,
             versions,
             memory: Arc::new(last_good),
         }
@@ -168,6 +176,7 @@ impl Translated {
             snapshot,
             findings: self.findings,
             ingresses: self.ingresses,
+            policies: self.policies,
             versions: Arc::new(self.versions),
             generation,
         }

@@ -4,6 +4,8 @@
 //! endpoint and an [`Outcome`] how a request ended, made by the data plane. Both are made once,
 //! where the defect or the failure is decided, and read by everything that tells people about it.
 
+pub mod policy;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -37,16 +39,19 @@ pub enum Kind {
     EndpointSlice,
     /// `v1`, of type `kubernetes.io/tls`.
     Secret,
+    /// `bywash.dev/v1alpha1`.
+    GatewayPolicy,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Ingress,
         Self::IngressClass,
         Self::Service,
         Self::EndpointSlice,
         Self::Secret,
+        Self::GatewayPolicy,
     ];
 
     /// As Kubernetes spells it.
@@ -57,6 +62,7 @@ impl Kind {
             Self::Service => "Service",
             Self::EndpointSlice => "EndpointSlice",
             Self::Secret => "Secret",
+            Self::GatewayPolicy => "GatewayPolicy",
         }
     }
 
@@ -66,6 +72,7 @@ impl Kind {
             Self::Ingress | Self::IngressClass => "networking.k8s.io/v1",
             Self::Service | Self::Secret => "v1",
             Self::EndpointSlice => "discovery.k8s.io/v1",
+            Self::GatewayPolicy => "bywash.dev/v1alpha1",
         }
     }
 
@@ -201,6 +208,18 @@ codes! {
     ClassMismatch Warning,
     /// The parameters of the IngressClass are of another kind.
     UnsupportedParameters Warning,
+    /// GatewayPolicies cannot be read: the definition or a right is missing.
+    PoliciesUnavailable Warning,
+    /// A section of a GatewayPolicy cannot be right.
+    InvalidPolicy Error,
+    /// Another GatewayPolicy has the same target.
+    PolicyConflict Error,
+    /// A GatewayPolicy names a target that does not exist.
+    PolicyTargetNotFound Error,
+    /// A GatewayPolicy has no target and no IngressClass names it.
+    PolicyWithoutTarget Warning,
+    /// The GatewayPolicy that an IngressClass names does not exist.
+    ParametersNotFound Error,
     /// An annotation of another controller that has no effect here.
     IgnoredAnnotation Warning,
 }

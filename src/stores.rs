@@ -29,6 +29,7 @@ use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use tokio::sync::watch;
 
+use crate::api::policy::GatewayPolicy;
 use crate::report::{FilePosition, Finding, Kind, ObjectRef};
 use shelf::{Entry, Shelves, Step, Watched};
 
@@ -45,6 +46,8 @@ pub struct View {
     pub slices: Vec<Arc<EndpointSlice>>,
     /// From a cluster: only those of type `kubernetes.io/tls`.
     pub secrets: Vec<Arc<Secret>>,
+    /// None where the cluster does not have the kind.
+    pub policies: Vec<Arc<GatewayPolicy>>,
     /// Objects that exist but could not be read; in none of the lists above.
     pub unreadable: BTreeSet<ObjectRef>,
     /// Why, and what is wrong with files.
@@ -130,6 +133,11 @@ impl Source {
         self.read().ingresses.readable().cloned().collect()
     }
 
+    /// All readable GatewayPolicies.
+    pub fn policies(&self) -> Vec<Arc<GatewayPolicy>> {
+        self.read().policies.readable().cloned().collect()
+    }
+
     /// One Service; also the one whose addresses are published, wherever it is.
     pub fn service(&self, namespace: &str, name: &str) -> Option<Arc<Service>> {
         let key = ObjectRef {
@@ -187,6 +195,11 @@ impl Feed {
     pub(crate) fn apply_published(&self, event: Event<DeserializeGuard<Service>>) {
         let step = Step::of(event);
         self.update(|shelves| shelves.published.apply(step));
+    }
+
+    /// GatewayPolicies cannot be read, because of this; `gone` if there is no such kind.
+    pub(crate) fn lacks_policies(&self, finding: Finding, gone: bool) {
+        self.update(|shelves| shelves.policies.lack(finding, gone));
     }
 
     /// Takes everything that a directory holds.

@@ -19,6 +19,8 @@ use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 
+use crate::api::policy::GatewayPolicy;
+use crate::report::policy::PolicyReport;
 use crate::report::{Finding, ObjectRef};
 use crate::routing::policy::Policy;
 use crate::routing::snapshot::Snapshot;
@@ -32,6 +34,7 @@ mod hosts;
 mod ingress;
 mod last_good;
 mod names;
+mod policy;
 mod service;
 mod tls;
 
@@ -44,6 +47,7 @@ use findings::Findings;
 use hosts::Hosts;
 use ingress::Claims;
 use names::Names;
+use policy::Policies;
 
 /// Every object that is watched, as it is now.
 #[derive(Clone, Default)]
@@ -58,6 +62,8 @@ pub struct Objects {
     pub slices: Vec<Arc<EndpointSlice>>,
     /// The Secrets; from a cluster only those of type `kubernetes.io/tls`.
     pub secrets: Vec<Arc<Secret>>,
+    /// The GatewayPolicies.
+    pub policies: Vec<Arc<GatewayPolicy>>,
     /// Objects that exist but could not be read: their last good form stays in force. What was wrong
     /// with them was reported where they were read.
     pub unreadable: BTreeSet<ObjectRef>,
@@ -126,6 +132,8 @@ pub struct Translation {
     pub findings: Vec<Finding>,
     /// The Ingresses of our class, sorted.
     pub ingresses: Vec<ObjectRef>,
+    /// What became of each policy, sorted.
+    pub policies: Vec<PolicyReport>,
     /// For the next translation.
     pub last_good: LastGood,
 }
@@ -146,8 +154,14 @@ pub fn translate(objects: &Objects, settings: &Settings, last: &LastGood) -> Tra
     claims.sort_by(|a, b| a.age(settings.origin).cmp(&b.age(settings.origin)));
 
     let mut backends = Backends::new(&objects, settings, &mut names);
+    let mut policies = Policies::read(
+        (&objects, &claims),
+        (settings, classes.parameters()),
+        last.sections(),
+        &mut findings,
+    );
     let hosts = Hosts::merge(&claims, settings.host_ownership, &mut findings);
-    let mut served = hosts.resolve(&mut backends, &settings.policy, &mut findings);
+    let mut served = hosts.resolve(&mut backends, &mut policies, &mut findings);
     let upstreams = backends.finish();
 
     let mut certificates = Certificates::new(&objects, settings.origin, last.certificates());
@@ -169,12 +183,14 @@ pub fn translate(objects: &Objects, settings: &Settings, last: &LastGood) -> Tra
         default_certificate,
     };
     let certificates = certificates.finish();
+    let (policies, sections) = policies.finish();
     let mut ingresses: Vec<ObjectRef> = claims.into_iter().map(|claim| claim.object).collect();
     ingresses.sort();
     Translation {
         snapshot,
         findings: findings.finish(),
         ingresses,
-        last_good: last.next(objects, certificates),
+        policies,
+        last_good: last.next(objects, certificates, sections),
     }
 }

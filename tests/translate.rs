@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{env, fs, io};
 
+use bywash::report::policy::{PolicyReport, TargetReport};
 use bywash::report::{Kind, ObjectRef};
 use bywash::translate::{
     HostOwnership, LastGood, Objects, Origin, Settings, Translation, translate,
@@ -162,6 +163,7 @@ fn objects(yaml: &str) -> Result<Objects, Failed> {
             Kind::Service => objects.services.push(typed(document)?),
             Kind::EndpointSlice => objects.slices.push(typed(document)?),
             Kind::Secret => objects.secrets.push(typed(document)?),
+            Kind::GatewayPolicy => objects.policies.push(typed(document)?),
         }
     }
     Ok(objects)
@@ -177,6 +179,7 @@ fn reverse(objects: &mut Objects) {
     objects.services.reverse();
     objects.slices.reverse();
     objects.secrets.reverse();
+    objects.policies.reverse();
 }
 
 fn render(translation: &Translation) -> String {
@@ -184,14 +187,42 @@ fn render(translation: &Translation) -> String {
         snapshot,
         findings,
         ingresses,
+        policies,
         last_good: _,
     } = translation;
     let mut text = snapshot.to_string();
     for ingress in ingresses {
         text.push_str(&format!("ours: {ingress}\n"));
     }
+    for policy in policies {
+        text.push_str(&policy_text(policy));
+    }
     for finding in findings {
         text.push_str(&format!("{finding}\n"));
+    }
+    text
+}
+
+fn policy_text(policy: &PolicyReport) -> String {
+    let mut text = format!("policy {}\n", policy.object);
+    for TargetReport {
+        target,
+        rejection,
+        sections,
+    } in &policy.targets
+    {
+        let host = target.section_name.as_ref();
+        let host = host.map_or(String::new(), |host| format!(" host {host}"));
+        let rejection = rejection.as_ref();
+        let result = rejection.map_or("accepted".to_owned(), ToString::to_string);
+        text.push_str(&format!("  {}{host}: {result}\n", target.object));
+        for section in sections {
+            let Some(origin) = &section.origin else {
+                continue;
+            };
+            let (name, values) = (section.name, &section.values);
+            text.push_str(&format!("    {name} by {origin}: {values}\n"));
+        }
     }
     text
 }

@@ -78,10 +78,47 @@ fn write_route(f: &mut Formatter<'_>, route: &Route) -> fmt::Result {
         }
     }
     write!(f, " (Ingress {}/{})", ingress.namespace, ingress.name)?;
-    if **policy != Policy::default() {
-        write!(f, " {policy:?}")?;
-    }
+    write_policy(f, policy)?;
     writeln!(f)
+}
+
+/// The sections that are not the built-in ones.
+fn write_policy(f: &mut Formatter<'_>, policy: &Policy) -> fmt::Result {
+    let Policy {
+        timeouts,
+        retry,
+        proxy_status,
+        tls_redirect,
+        maintenance,
+        bypass,
+    } = policy;
+    let builtin = Policy::default();
+    let sections: [(bool, &str, &dyn fmt::Debug); 6] = [
+        (*timeouts != builtin.timeouts, "timeouts", timeouts),
+        (*retry != builtin.retry, "retry", retry),
+        (
+            *proxy_status != builtin.proxy_status,
+            "proxyStatus",
+            proxy_status,
+        ),
+        (
+            *tls_redirect != builtin.tls_redirect,
+            "tlsRedirect",
+            tls_redirect,
+        ),
+        (
+            *maintenance != builtin.maintenance,
+            "maintenance",
+            maintenance,
+        ),
+        (*bypass != builtin.bypass, "bypass", bypass),
+    ];
+    for (differs, name, section) in sections {
+        if differs {
+            write!(f, " {name}={section:?}")?;
+        }
+    }
+    Ok(())
 }
 
 fn write_endpoints(f: &mut Formatter<'_>, endpoints: &EndpointSource) -> fmt::Result {

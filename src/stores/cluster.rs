@@ -33,6 +33,9 @@ use tokio::task::JoinSet;
 
 use super::shelf::Watched;
 use super::{Feed, Source, source};
+use crate::api::crd;
+use crate::api::policy::GatewayPolicy;
+use crate::report::{Code, Finding};
 use trouble::Trouble;
 
 /// After which the server ends a watch, and we resume it, in seconds. A connection that died without
@@ -156,9 +159,15 @@ async fn run(client: Client, settings: Settings, feed: Arc<Feed>) {
     let namespace = settings.namespace.as_deref();
     let mut watches = JoinSet::new();
     macro_rules! watch {
-        ($api:expr, $config:expr) => {{
+        ($api:expr, $config:expr) => {
+            watch!($api, $config, |_, _| {})
+        };
+        ($api:expr, $config:expr, $refused:expr) => {{
             let (feed, scope) = (Arc::clone(&feed), settings.namespace.clone());
-            let take = move |event| feed.apply(event);
+            let take = move |news: News<_>| match news {
+                Ok(event) => feed.apply(event),
+                Err(error) => $refused(&feed, error),
+            };
             watches.spawn(follow(
                 $api,
                 $config,
@@ -179,12 +188,21 @@ async fn run(client: Client, settings: Settings, feed: Arc<Feed>) {
         scoped::<Secret>(&client, namespace),
         config().fields("type=kubernetes.io/tls")
     );
+    watch!(
+        scoped::<GatewayPolicy>(&client, namespace),
+        config(),
+        do_without_policies
+    );
     if let (Some(watched), Some((namespace, name))) = (namespace, settings.published)
         && watched != namespace
     {
         let api = scoped::<Service>(&client, Some(&namespace));
         let config = config().fields(&format!("metadata.name={name}"));
-        let take = move |event| feed.apply_published(event);
+        let take = move |news: News<_>| {
+            if let Ok(event) = news {
+                feed.apply_published(event);
+            }
+        };
         watches.spawn(follow(
             api,
             config,
@@ -194,6 +212,35 @@ async fn run(client: Client, settings: Settings, feed: Arc<Feed>) {
         ));
     }
     while watches.join_next().await.is_some() {}
+}
+
+/// What a watch says.
+type News<'a, K> = Result<Event<DeserializeGuard<K>>, &'a watcher::Error>;
+
+/// A cluster without the definition of GatewayPolicy, or without the right to read them, is served all
+/// the same.
+fn do_without_policies(feed: &Feed, error: &watcher::Error) {
+    let (gone, what) = match trouble::code(error) {
+        404 => (
+            true,
+            "is not installed: install it with 'bywash crds | kubectl apply --server-side -f -'",
+        ),
+        403 => (
+            false,
+            "may not be read: grant \"list\" and \"watch\" on it to this service account",
+        ),
+        _ => return,
+    };
+    let finding = Finding {
+        object: None,
+        position: None,
+        code: Code::PoliciesUnavailable,
+        message: format!(
+            "{} {what}; without it no GatewayPolicy has an effect",
+            crd::NAME
+        ),
+    };
+    feed.lacks_policies(finding, gone);
 }
 
 fn config() -> watcher::Config {
@@ -216,7 +263,7 @@ async fn follow<K>(
     config: watcher::Config,
     manager: Arc<str>,
     mut trouble: Trouble,
-    take: impl Fn(Event<DeserializeGuard<K>>),
+    take: impl Fn(News<'_, K>),
 ) where
     K: Watched + DeserializeOwned + std::fmt::Debug,
 {
@@ -226,12 +273,15 @@ async fn follow<K>(
     let mut events = pin!(events);
     loop {
         match events.try_next().await {
-            Ok(Some(Event::Init)) => take(Event::Init),
+            Ok(Some(Event::Init)) => take(Ok(Event::Init)),
             Ok(Some(event)) => {
                 trouble.over::<K>();
-                take(event);
+                take(Ok(event));
             }
-            Err(error) => trouble.met::<K>(&error),
+            Err(error) => {
+                trouble.met::<K>(&error);
+                take(Err(&error));
+            }
             Ok(None) => return,
         }
     }
@@ -330,6 +380,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn without_the_kind_or_the_right_to_read_policies_the_rest_is_served_and_it_is_told() {
+        for status in [http::StatusCode::NOT_FOUND, http::StatusCode::FORBIDDEN] {
+            let api = FakeApi::start().await;
+            api.refuse("/gatewaypolicies", status);
+            let connection = Connection::with(api.config()).unwrap();
+            let (mut source, watches) = connection.watch(Settings::default());
+            tokio::spawn(watches);
+            let codes = |view: &super::super::View| -> Vec<Code> {
+                view.findings.iter().map(|finding| finding.code).collect()
+            };
+            let view = source.next().await.unwrap();
+            assert_eq!(codes(&view), [Code::PoliciesUnavailable], "{status}");
+            api.refuse_nothing();
+            while !codes(&source.next().await.unwrap()).is_empty() {}
+        }
+    }
+
+    #[tokio::test]
     async fn only_the_watched_namespace_is_asked_for_and_the_published_service_elsewhere() {
         let mut api = FakeApi::start().await;
         let (mut source, watches) = Connection::with(api.config()).unwrap().watch(Settings {
@@ -342,6 +410,7 @@ mod tests {
             "/api/v1/namespaces/infra/services",
             "/api/v1/namespaces/shop/secrets",
             "/api/v1/namespaces/shop/services",
+            "/apis/bywash.dev/v1alpha1/namespaces/shop/gatewaypolicies",
             "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices",
             "/apis/networking.k8s.io/v1/ingressclasses",
             "/apis/networking.k8s.io/v1/namespaces/shop/ingresses",

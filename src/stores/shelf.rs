@@ -18,6 +18,7 @@ use kube::runtime::watcher::Event;
 
 use super::directory::{Contents, Object};
 use super::{Identity, View};
+use crate::api::policy::GatewayPolicy;
 use crate::report::{Code, FilePosition, Finding, Kind, ObjectRef};
 
 /// A kind that is watched.
@@ -44,6 +45,7 @@ pub(crate) struct Shelves {
     pub(crate) services: Shelf<Service>,
     pub(crate) slices: Shelf<EndpointSlice>,
     pub(crate) secrets: Shelf<Secret>,
+    pub(crate) policies: Shelf<GatewayPolicy>,
     /// The Service whose addresses are published, when it is outside the watched namespace.
     pub(crate) published: Shelf<Service>,
     /// Of objects from files.
@@ -58,6 +60,8 @@ pub(crate) struct Shelf<K> {
     /// A list that is not complete yet.
     incoming: BTreeMap<ObjectRef, Entry<K>>,
     synced: bool,
+    /// Why the kind cannot be read although nobody waits for it, if it cannot.
+    lacking: Option<Finding>,
     /// Counts the changes that matter to whoever serves the objects.
     revision: u64,
 }
@@ -108,6 +112,21 @@ impl Watched for Ingress {
     }
 }
 
+/// As with Ingresses; whatever an author changes counts in the generation.
+impl Watched for GatewayPolicy {
+    const KIND: Kind = Kind::GatewayPolicy;
+
+    fn shelf(shelves: &mut Shelves) -> &mut Shelf<Self> {
+        &mut shelves.policies
+    }
+
+    fn is_alike(&self, other: &Self) -> bool {
+        self.spec == other.spec
+            && self.metadata.generation == other.metadata.generation
+            && self.metadata.uid == other.metadata.uid
+    }
+}
+
 watched! {
     IngressClass in classes,
     Service in services,
@@ -121,6 +140,7 @@ impl<K> Default for Shelf<K> {
             current: BTreeMap::new(),
             incoming: BTreeMap::new(),
             synced: false,
+            lacking: None,
             revision: 0,
         }
     }
@@ -219,6 +239,7 @@ impl<K: Watched> Shelf<K> {
             Step::Complete => {
                 self.current = std::mem::take(&mut self.incoming);
                 self.synced = true;
+                self.lacking = None;
             }
             Step::Put(key, entry) => {
                 let before = self.current.get(&key).and_then(Entry::readable);
@@ -236,6 +257,23 @@ impl<K: Watched> Shelf<K> {
                 }
             }
         }
+        self.revision += 1;
+        true
+    }
+}
+
+impl<K: Watched> Shelf<K> {
+    /// The kind cannot be read, and nobody shall wait for it: what is known stays, unless the kind
+    /// itself is gone. True if that is news.
+    pub(crate) fn lack(&mut self, finding: Finding, gone: bool) -> bool {
+        if self.lacking.as_ref() == Some(&finding) {
+            return false;
+        }
+        if gone || !self.synced {
+            self.apply(Step::Begin);
+            self.apply(Step::Complete);
+        }
+        self.lacking = Some(finding);
         self.revision += 1;
         true
     }
@@ -273,6 +311,7 @@ impl<K> Shelf<K> {
                 });
             }
         }
+        view.findings.extend(self.lacking.clone());
         self.readable().cloned().collect()
     }
 }
@@ -285,6 +324,7 @@ impl Shelves {
             && self.services.is_synced()
             && self.slices.is_synced()
             && self.secrets.is_synced()
+            && self.policies.is_synced()
     }
 
     /// Takes everything that a directory holds.
@@ -296,6 +336,7 @@ impl Shelves {
                 Object::Service(object) => self.services.gather(key, object),
                 Object::EndpointSlice(object) => self.slices.gather(key, object),
                 Object::Secret(object) => self.secrets.gather(key, object),
+                Object::GatewayPolicy(object) => self.policies.gather(key, object),
             }
         }
         self.ingresses.apply(Step::Complete);
@@ -303,6 +344,7 @@ impl Shelves {
         self.services.apply(Step::Complete);
         self.slices.apply(Step::Complete);
         self.secrets.apply(Step::Complete);
+        self.policies.apply(Step::Complete);
         self.positions = contents.positions;
         self.findings = contents.findings;
     }
@@ -316,7 +358,8 @@ impl Shelves {
                 + self.classes.revision
                 + self.services.revision
                 + self.slices.revision
-                + self.secrets.revision,
+                + self.secrets.revision
+                + self.policies.revision,
             ..View::default()
         };
         view.ingresses = self.ingresses.show(&mut view);
@@ -324,6 +367,7 @@ impl Shelves {
         view.services = self.services.show(&mut view);
         view.slices = self.slices.show(&mut view);
         view.secrets = self.secrets.show(&mut view);
+        view.policies = self.policies.show(&mut view);
         view
     }
 
@@ -335,6 +379,7 @@ impl Shelves {
             Kind::Service => self.services.get(key).map(Entry::identity),
             Kind::EndpointSlice => self.slices.get(key).map(Entry::identity),
             Kind::Secret => self.secrets.get(key).map(Entry::identity),
+            Kind::GatewayPolicy => self.policies.get(key).map(Entry::identity),
         }
         .cloned()
     }

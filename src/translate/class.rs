@@ -14,6 +14,7 @@ use k8s_openapi::api::networking::v1::{
     Ingress, IngressClass, IngressClassParametersReference, IngressClassSpec,
 };
 
+use crate::api::GROUP;
 use crate::report::{Code, Kind, ObjectRef};
 
 use super::findings::Findings;
@@ -35,6 +36,8 @@ pub(super) struct Classes<'a> {
     by_annotation: bool,
     /// Whether one that names none is served.
     by_default: bool,
+    /// Namespace and name of the GatewayPolicy with the defaults of the class.
+    parameters: Option<(String, String)>,
 }
 
 impl<'a> Classes<'a> {
@@ -54,6 +57,7 @@ impl<'a> Classes<'a> {
                 by_field: files,
                 by_annotation: true,
                 by_default: files && default_class(classes).is_none(),
+                parameters: None,
             };
         };
         let IngressClassSpec {
@@ -66,9 +70,10 @@ impl<'a> Classes<'a> {
             namespace: "".into(),
             name: ours.into(),
         };
+        let mut policy = None;
         if matches {
             warn_of_defaults(classes, class, &object, findings);
-            warn_of_parameters(parameters.as_ref(), &object, findings);
+            policy = read_parameters(parameters.as_ref(), &object, findings);
         } else {
             let message = format!(
                 "its controller is '{}' and this one is '{}': none of its Ingresses are served here",
@@ -84,7 +89,13 @@ impl<'a> Classes<'a> {
             by_annotation: matches,
             by_default: matches
                 && default_class(classes).is_some_and(|it| names::name(&it.metadata) == ours),
+            parameters: policy,
         }
+    }
+
+    /// Namespace and name of the GatewayPolicy with the defaults of the class.
+    pub(super) fn parameters(&self) -> Option<&(String, String)> {
+        self.parameters.as_ref()
     }
 
     /// Whether the Ingress is ours.
@@ -159,22 +170,34 @@ fn warn_of_defaults(
     }
 }
 
-fn warn_of_parameters(
+/// The GatewayPolicy that the parameters name; anything else there has no effect.
+fn read_parameters(
     parameters: Option<&IngressClassParametersReference>,
     object: &ObjectRef,
     findings: &mut Findings,
-) {
-    let Some(parameters) = parameters else { return };
+) -> Option<(String, String)> {
     let IngressClassParametersReference {
         api_group,
         kind,
         name,
-        namespace: _,
-        scope: _,
-    } = parameters;
+        namespace,
+        scope,
+    } = parameters?;
     let group = api_group.as_deref().unwrap_or("core");
-    let message = format!(
-        "spec.parameters names {kind}.{group} '{name}', which has no effect here; remove it"
-    );
+    let ours = group == GROUP && kind == Kind::GatewayPolicy.as_str();
+    if let (true, Some("Namespace"), Some(namespace)) = (ours, scope.as_deref(), namespace) {
+        return Some((namespace.clone(), name.clone()));
+    }
+    let message = if ours {
+        format!(
+            "spec.parameters names the GatewayPolicy '{name}' without scope: Namespace and its \
+                 namespace: add both, or it has no effect"
+        )
+    } else {
+        format!(
+            "spec.parameters names {kind}.{group} '{name}', which has no effect here; remove it"
+        )
+    };
     findings.add(object, Code::UnsupportedParameters, message);
+    None
 }

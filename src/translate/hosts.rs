@@ -14,13 +14,13 @@ use k8s_openapi::api::networking::v1::IngressBackend;
 use crate::report::Code;
 use crate::routing::host::HostPattern;
 use crate::routing::path::PathRule;
-use crate::routing::policy::Policy;
 use crate::routing::snapshot::{Route, VirtualHost};
 
 use super::HostOwnership;
 use super::backend::Backends;
 use super::findings::Findings;
 use super::ingress::{Claims, Rule};
+use super::policy::Policies;
 
 /// Who won what, from the claims of all Ingresses.
 pub(super) struct Hosts<'a> {
@@ -77,15 +77,18 @@ impl<'a> Hosts<'a> {
     pub(super) fn resolve(
         self,
         backends: &mut Backends<'_>,
-        policy: &Arc<Policy>,
+        policies: &mut Policies<'_>,
         findings: &mut Findings,
     ) -> Served<'a> {
         let mut served = Served::default();
-        let mut route = |won: Won<'_>| {
+        let mut route = |host: &HostPattern, won: Won<'_>| {
+            let ingress = &won.by.object;
+            let service = won.backend.service.as_ref();
+            let service = service.map(|service| service.name.as_str());
             Arc::new(Route {
                 ingress: won.by.name(),
-                target: backends.resolve(&won.by.object, won.backend, findings),
-                policy: Arc::clone(policy),
+                target: backends.resolve(ingress, won.backend, findings),
+                policy: policies.resolve(ingress, host, service),
             })
         };
         for (pattern, Host { owner, paths }) in self.by_pattern {
@@ -93,15 +96,15 @@ impl<'a> Hosts<'a> {
             let host = VirtualHost {
                 routes: paths
                     .into_iter()
-                    .map(|(rule, won)| (rule.clone(), route(won)))
+                    .map(|(rule, won)| (rule.clone(), route(pattern, won)))
                     .collect(),
-                default: default.map(&mut route),
+                default: default.map(|won| route(pattern, won)),
                 ..VirtualHost::default()
             };
             served.0.insert(pattern, (owner, host));
         }
         if let Some(won) = self.global {
-            served.set_global(won.by, route(won));
+            served.set_global(won.by, route(&HostPattern::Any, won));
         }
         served
     }

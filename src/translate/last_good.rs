@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use k8s_openapi::Metadata;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
 
 use crate::report::{Kind, ObjectRef};
 
 use super::Objects;
 use super::certificate::Parsed;
 use super::names;
+use super::policy::KnownSections;
 
 /// The last good form of each object that exists, and certificates parsed before.
 ///
@@ -21,6 +21,7 @@ pub struct LastGood {
     /// Each existing object in its last readable form; nothing is unreadable in there.
     objects: Arc<Objects>,
     certificates: Arc<Parsed>,
+    sections: Arc<KnownSections>,
 }
 
 impl fmt::Debug for LastGood {
@@ -39,6 +40,7 @@ impl LastGood {
             services,
             slices,
             secrets,
+            policies,
             unreadable,
         } = now;
         let last = &self.objects;
@@ -48,6 +50,7 @@ impl LastGood {
             services: with_last(Kind::Service, services, &last.services, unreadable),
             slices: with_last(Kind::EndpointSlice, slices, &last.slices, unreadable),
             secrets: with_last(Kind::Secret, secrets, &last.secrets, unreadable),
+            policies: with_last(Kind::GatewayPolicy, policies, &last.policies, unreadable),
             unreadable: unreadable.clone(),
         }
     }
@@ -56,12 +59,22 @@ impl LastGood {
         &self.certificates
     }
 
+    pub(super) fn sections(&self) -> &KnownSections {
+        &self.sections
+    }
+
     /// What the next translation starts from.
-    pub(super) fn next(&self, mut objects: Objects, certificates: Parsed) -> Self {
+    pub(super) fn next(
+        &self,
+        mut objects: Objects,
+        certificates: Parsed,
+        sections: KnownSections,
+    ) -> Self {
         objects.unreadable.clear();
         Self {
             objects: Arc::new(objects),
             certificates: Arc::new(certificates),
+            sections: Arc::new(sections),
         }
     }
 }
@@ -73,7 +86,7 @@ fn with_last<K>(
     unreadable: &BTreeSet<ObjectRef>,
 ) -> Vec<Arc<K>>
 where
-    K: Metadata<Ty = ObjectMeta>,
+    K: Resource,
 {
     let mut missing: BTreeSet<&ObjectRef> =
         unreadable.iter().filter(|it| it.kind == kind).collect();
@@ -93,7 +106,7 @@ where
 
 fn reference<K>(kind: Kind, object: &Arc<K>) -> ObjectRef
 where
-    K: Metadata<Ty = ObjectMeta>,
+    K: Resource,
 {
     let (namespace, name) = names::key(&**object);
     let namespace = if kind == Kind::IngressClass {

@@ -7,8 +7,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
-use k8s_openapi::Metadata;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
 
 use crate::report::{Kind, ObjectRef};
 
@@ -43,9 +43,9 @@ pub(super) type Key<'a> = (&'a str, &'a str);
 /// The key of a namespaced object.
 pub(super) fn key<K>(object: &K) -> Key<'_>
 where
-    K: Metadata<Ty = ObjectMeta>,
+    K: Resource,
 {
-    (namespace(object.metadata()), name(object.metadata()))
+    (namespace(object.meta()), name(object.meta()))
 }
 
 /// What an object is called.

@@ -14,6 +14,7 @@ mod ending;
 mod http;
 mod manifests;
 mod metrics;
+mod policy;
 mod program;
 mod readiness;
 mod upstream;

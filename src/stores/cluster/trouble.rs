@@ -28,6 +28,8 @@ enum Class {
     Forbidden,
     /// The server does not know us: the credentials are not (or no longer) good.
     Unauthorized,
+    /// The server does not know the kind.
+    Unknown,
     /// The version that we were at is forgotten; a new list follows.
     Expired,
     /// Anything else: away, overloaded, an answer that makes no sense.
@@ -57,6 +59,9 @@ impl Trouble {
             Class::Forbidden => error!(%error, "{}", self.missing_right(&resource)),
             Class::Unauthorized => {
                 error!(%error, "the API server does not accept our credentials: cannot watch {resource}");
+            }
+            Class::Unknown => {
+                warn!("the API server has no {resource}: going on without, and looking again");
             }
             Class::Expired => info!("the watch of {resource} was too far behind: reading all anew"),
             Class::Unavailable => {
@@ -97,18 +102,23 @@ fn resource<K: Watched>() -> String {
 }
 
 fn classify(error: &watcher::Error) -> Class {
-    let code = match error {
+    match code(error) {
+        401 => Class::Unauthorized,
+        403 => Class::Forbidden,
+        404 => Class::Unknown,
+        410 => Class::Expired,
+        _ => Class::Unavailable,
+    }
+}
+
+/// The status with which the server refused; 0 where it did not get that far.
+pub(super) fn code(error: &watcher::Error) -> u16 {
+    match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
         | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.code,
         watcher::Error::WatchError(status) => status.code,
         _ => 0,
-    };
-    match code {
-        401 => Class::Unauthorized,
-        403 => Class::Forbidden,
-        410 => Class::Expired,
-        _ => Class::Unavailable,
     }
 }
 

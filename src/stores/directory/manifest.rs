@@ -15,6 +15,7 @@ use serde_json::Value;
 use serde_saphyr::{Spanned, budget, options};
 
 use super::object::{Metadata, Object, admit};
+use crate::api::policy::GatewayPolicy;
 use crate::report::{Code, Kind, ObjectRef};
 
 /// What a manifest holds.
@@ -177,6 +178,7 @@ impl Item<'_> {
             Kind::Service => Object::Service(self.typed::<Service>(metadata)?),
             Kind::EndpointSlice => Object::EndpointSlice(self.typed::<EndpointSlice>(metadata)?),
             Kind::Secret => Object::Secret(self.typed::<Secret>(metadata)?),
+            Kind::GatewayPolicy => Object::GatewayPolicy(self.typed::<GatewayPolicy>(metadata)?),
         })
     }
 

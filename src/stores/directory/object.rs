@@ -14,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::Resource;
 use serde_json::Value;
 
+use crate::api::policy::GatewayPolicy;
 use crate::report::{Kind, ObjectRef};
 use crate::stores::installation::stable_hash;
 
@@ -25,6 +26,7 @@ pub(in crate::stores) enum Object {
     Service(Arc<Service>),
     EndpointSlice(Arc<EndpointSlice>),
     Secret(Arc<Secret>),
+    GatewayPolicy(Arc<GatewayPolicy>),
 }
 
 /// Which object a document holds.
@@ -101,6 +103,13 @@ pub(super) fn admit<K: Resource + Defaults>(mut object: K, metadata: &Metadata) 
 impl Defaults for Ingress {
     fn fill_in(&mut self) {
         self.status = None;
+    }
+}
+
+impl Defaults for GatewayPolicy {
+    fn fill_in(&mut self) {
+        self.status = None;
+        self.metadata.generation = Some(1);
     }
 }
 

@@ -1,0 +1,89 @@
+//! What became of each GatewayPolicy: made by translation, told by its status.
+
+use super::ObjectRef;
+
+/// What became of one policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyReport {
+    /// The policy.
+    pub object: ObjectRef,
+    /// The generation that was translated.
+    pub generation: i64,
+    /// The sections that cannot be right.
+    pub defects: Vec<Defect>,
+    /// Each of its targets that is not another controller's, then the IngressClass that names it.
+    pub targets: Vec<TargetReport>,
+    /// Whether it has targets that are another controller's.
+    pub shared: bool,
+}
+
+/// A section that cannot be right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Defect {
+    /// As in the spec.
+    pub section: &'static str,
+    /// What is wrong and what to do.
+    pub why: String,
+    /// Whether its last good form is known and stays in force.
+    pub kept: bool,
+}
+
+/// What became of a policy at one target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetReport {
+    /// The target.
+    pub target: PolicyTarget,
+    /// Why the policy has no effect on it, if it has none.
+    pub rejection: Option<Rejection>,
+    /// What is in force for the target.
+    pub sections: Vec<SectionReport>,
+}
+
+/// An object that a policy is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PolicyTarget {
+    /// The object.
+    pub object: ObjectRef,
+    /// The host of one rule of an Ingress, as the policy spells it.
+    pub section_name: Option<String>,
+}
+
+/// Why a policy has no effect on a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// This policy has it already.
+    Conflicted(ObjectRef),
+    /// There is no such target, as the sentence says.
+    NotFound(String),
+}
+
+/// One section as it is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SectionReport {
+    /// As in the spec.
+    pub name: &'static str,
+    /// The policy that says so; absent for the built-in values.
+    pub origin: Option<ObjectRef>,
+    /// All values, for people.
+    pub values: String,
+}
+
+impl PolicyTarget {
+    /// The group of the target's kind.
+    pub fn group(&self) -> &'static str {
+        let version = self.object.kind.api_version();
+        version.split_once('/').map_or("", |(group, _)| group)
+    }
+}
+
+impl std::fmt::Display for Rejection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Conflicted(winner) => write!(
+                f,
+                "the {winner} has the same target and goes first, as the older one or by its name"
+            ),
+            Self::NotFound(why) => f.write_str(why),
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! Which policy applies: attachment to targets, conflicts, and precedence per section.
+//!
+//! A policy is attached to what its `targetRefs` name in its own namespace, or to the whole class by
+//! the IngressClass that names it; nothing else crosses namespaces. For a route there are at most four
+//! policies, one of each [`Level`], and each section is taken as a whole from the first that has it.
+//! Routes with the same policies share the resolved one.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::api::policy::{GatewayPolicy, TargetRef};
+use crate::api::rules;
+use crate::report::policy::{
+    Defect, PolicyReport, PolicyTarget, Rejection, SectionReport, TargetReport,
+};
+use crate::report::{Code, Kind, ObjectRef};
+use crate::routing::host::HostPattern;
+use crate::routing::policy::Policy;
+
+use super::findings::Findings;
+use super::ingress::Claims;
+use super::names;
+use super::{Objects, Origin, Settings};
+
+mod attach;
+mod section_values;
+mod sections;
+
+use attach::Targets;
+pub(super) use sections::Sections;
+
+/// How specific a policy is for a route; the order is the precedence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Level {
+    /// It targets the backend's Service.
+    Service,
+    /// It targets the host of the rule.
+    Host,
+    /// It targets the Ingress.
+    Ingress,
+    /// The class names it.
+    Class,
+}
+
+/// The policies of a route, by their places in the list; the order is the precedence.
+type Chosen = BTreeMap<Level, usize>;
+
+/// What a policy can be attached to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Attachment {
+    Object(ObjectRef),
+    Host(ObjectRef, HostPattern),
+}
+
+/// The field that is no section.
+const TARGETS: &str = "targetRefs";
+
+/// All policies, attached.
+pub(super) struct Policies<'a> {
+    /// From the oldest to the youngest.
+    all: Vec<Attached>,
+    by_target: BTreeMap<Attachment, usize>,
+    /// The defaults of the class.
+    class: Option<usize>,
+    builtin: &'a Arc<Policy>,
+    resolved: HashMap<Vec<usize>, Arc<Policy>, FixedState>,
+}
+
+/// One policy.
+struct Attached {
+    object: ObjectRef,
+    generation: i64,
+    sections: Sections,
+    defects: Vec<Defect>,
+    /// Where it is attached, or why not.
+    targets: Vec<(PolicyTarget, Result<Attachment, Rejection>)>,
+    shared: bool,
+}
+
+/// What a policy says, by policy: what a section that is wrong falls back to.
+pub(super) type KnownSections = BTreeMap<ObjectRef, Sections>;
+
+impl<'a> Policies<'a> {
+    /// Reads all policies and attaches them.
+    pub(super) fn read(
+        (objects, claims): (&Objects, &[Claims<'_>]),
+        (settings, parameters): (&'a Settings, Option<&(String, String)>),
+        last: &KnownSections,
+        findings: &mut Findings,
+    ) -> Self {
+        let mut policies = Self {
+            all: Vec::new(),
+            by_target: BTreeMap::new(),
+            class: None,
+            builtin: &settings.policy,
+            resolved: HashMap::default(),
+        };
+        let targets = Targets::new(objects, claims);
+        let mut sorted: Vec<&GatewayPolicy> = objects.policies.iter().map(|it| &**it).collect();
+        sorted.sort_by(|a, b| age(a, settings.origin).cmp(&age(b, settings.origin)));
+        for policy in sorted {
+            let object = names::reference(Kind::GatewayPolicy, names::key(policy));
+            let (sections, mut defects) = Sections::read(&policy.spec, last.get(&object));
+            let refs = policy.spec.target_refs.as_deref().unwrap_or_default();
+            defects.extend(target_defects(refs));
+            let mut attached = Attached {
+                generation: policy.metadata.generation.unwrap_or_default(),
+                sections,
+                defects,
+                targets: Vec::new(),
+                shared: false,
+                object,
+            };
+            for target in refs {
+                policies.attach(&mut attached, &targets, target);
+            }
+            policies.all.push(attached);
+        }
+        if let Some(parameters) = parameters {
+            policies.name_by_class(settings, parameters, findings);
+        }
+        policies.tell(findings);
+        policies
+    }
+
+    /// The policy of a route.
+    pub(super) fn resolve(
+        &mut self,
+        ingress: &ObjectRef,
+        host: &HostPattern,
+        service: Option<&str>,
+    ) -> Arc<Policy> {
+        if self.by_target.is_empty() && self.class.is_none() {
+            return Arc::clone(self.builtin);
+        }
+        let chosen = self.chosen(ingress, host, service);
+        let key: Vec<usize> = chosen.values().copied().collect();
+        if let Some(known) = self.resolved.get(&key) {
+            return Arc::clone(known);
+        }
+        let candidates: Vec<&Sections> = key.iter().map(|it| &self.all[*it].sections).collect();
+        let resolved = Sections::resolve(&candidates, self.builtin);
+        let resolved = if resolved == **self.builtin {
+            Arc::clone(self.builtin)
+        } else {
+            Arc::new(resolved)
+        };
+        self.resolved.insert(key, Arc::clone(&resolved));
+        resolved
+    }
+
+    /// What became of each policy, sorted; and what each says, for the next translation.
+    pub(super) fn finish(self) -> (Vec<PolicyReport>, KnownSections) {
+        let mut reports: Vec<PolicyReport> = self.all.iter().map(|it| self.report(it)).collect();
+        reports.sort_by(|a, b| a.object.cmp(&b.object));
+        let known = self.all.into_iter().map(|it| (it.object, it.sections));
+        (reports, known.collect())
+    }
+
+    fn attach(&mut self, policy: &mut Attached, targets: &Targets, reference: &TargetRef) {
+        let (target, found) = match targets.find(&policy.object.namespace, reference) {
+            attach::Found::Ours(target, attachment) => (target, Ok(attachment)),
+            attach::Found::Nothing(target, why) => (target, Err(Rejection::NotFound(why))),
+            attach::Found::Foreign => {
+                policy.shared = true;
+                return;
+            }
+            attach::Found::Senseless => return,
+        };
+        let here = self.all.len();
+        let result = found.and_then(|attachment| {
+            let first = *self.by_target.entry(attachment.clone()).or_insert(here);
+            match self.all.get(first) {
+                Some(winner) => Err(Rejection::Conflicted(winner.object.clone())),
+                None => Ok(attachment),
+            }
+        });
+        if !policy.targets.iter().any(|(known, _)| *known == target) {
+            policy.targets.push((target, result));
+        }
+    }
+
+    /// Makes the policy that the class names its defaults.
+    fn name_by_class(
+        &mut self,
+        settings: &Settings,
+        (namespace, name): &(String, String),
+        findings: &mut Findings,
+    ) {
+        let wanted = names::reference(Kind::GatewayPolicy, (namespace, name));
+        let class = names::reference(Kind::IngressClass, ("", &settings.ingress_class));
+        self.class = self.all.iter().position(|it| it.object == wanted);
+        match self.class {
+            Some(index) => {
+                let target = PolicyTarget {
+                    object: class.clone(),
+                    section_name: None,
+                };
+                let attachment = Attachment::Object(class);
+                self.all[index].targets.push((target, Ok(attachment)));
+            }
+            None => {
+                let message = format!(
+                    "spec.parameters names the {wanted}, which does not exist: create it, or the \
+                     built-in values apply"
+                );
+                findings.add(&class, Code::ParametersNotFound, message);
+            }
+        }
+    }
+
+    fn chosen(&self, ingress: &ObjectRef, host: &HostPattern, service: Option<&str>) -> Chosen {
+        let service =
+            service.map(|name| names::reference(Kind::Service, (&ingress.namespace, name)));
+        let find = |attachment| self.by_target.get(&attachment).copied();
+        let levels = [
+            (
+                Level::Service,
+                service.and_then(|it| find(Attachment::Object(it))),
+            ),
+            (
+                Level::Host,
+                find(Attachment::Host(ingress.clone(), host.clone())),
+            ),
+            (Level::Ingress, find(Attachment::Object(ingress.clone()))),
+            (Level::Class, self.class),
+        ];
+        let levels = levels.into_iter();
+        levels
+            .filter_map(|(level, index)| index.map(|index| (level, index)))
+            .collect()
+    }
+
+    fn report(&self, policy: &Attached) -> PolicyReport {
+        let targets = policy.targets.iter().map(|(target, result)| TargetReport {
+            target: target.clone(),
+            rejection: result.as_ref().err().cloned(),
+            sections: result
+                .as_ref()
+                .map_or_else(|_| Vec::new(), |it| self.in_force(it)),
+        });
+        PolicyReport {
+            object: policy.object.clone(),
+            generation: policy.generation,
+            defects: policy.defects.clone(),
+            targets: targets.collect(),
+            shared: policy.shared,
+        }
+    }
+
+    /// What is in force for a target. What a Service's own policies leave open differs by the route
+    /// that leads to it.
+    fn in_force(&self, attachment: &Attachment) -> Vec<SectionReport> {
+        let find = |attachment: &Attachment| self.by_target.get(attachment).copied();
+        let chosen = match attachment {
+            Attachment::Object(object) if object.kind == Kind::Service => {
+                vec![find(attachment)]
+            }
+            Attachment::Object(object) if object.kind == Kind::IngressClass => vec![self.class],
+            Attachment::Object(_) => vec![find(attachment), self.class],
+            Attachment::Host(ingress, _) => {
+                let whole = find(&Attachment::Object(ingress.clone()));
+                vec![find(attachment), whole, self.class]
+            }
+        };
+        let chosen = chosen.into_iter().flatten();
+        let candidates: Vec<(&ObjectRef, &Sections)> = chosen
+            .map(|it| (&self.all[it].object, &self.all[it].sections))
+            .collect();
+        let mut reports = Sections::in_force(&candidates, self.builtin);
+        if matches!(attachment, Attachment::Object(it) if it.kind == Kind::Service) {
+            reports.retain(|section| section.origin.is_some());
+        }
+        reports
+    }
+
+    fn tell(&self, findings: &mut Findings) {
+        for policy in &self.all {
+            let object = &policy.object;
+            for Defect { section, why, kept } in &policy.defects {
+                let instead = match kept {
+                    true => "its last good form stays in force",
+                    false if *section == TARGETS => "it has no effect there",
+                    false => "a less specific policy or the built-in values apply instead",
+                };
+                let message = format!("{section}: {why}; {instead}");
+                findings.add(object, Code::InvalidPolicy, message);
+            }
+            for (_, result) in &policy.targets {
+                match result {
+                    Err(rejection @ Rejection::Conflicted(_)) => {
+                        findings.add(object, Code::PolicyConflict, rejection.to_string());
+                    }
+                    Err(rejection @ Rejection::NotFound(_)) => {
+                        findings.add(object, Code::PolicyTargetNotFound, rejection.to_string());
+                    }
+                    Ok(_) => {}
+                }
+            }
+            if policy.targets.is_empty() && !policy.shared && policy.defects.is_empty() {
+                let message = "it has no targetRefs and no IngressClass names it: it has no effect";
+                findings.add(object, Code::PolicyWithoutTarget, message.to_owned());
+            }
+        }
+    }
+}
+
+/// Older is less; at the same age the name decides.
+fn age(policy: &GatewayPolicy, origin: Origin) -> (bool, Option<&Time>, (&str, &str)) {
+    let created = match origin {
+        Origin::Cluster => policy.metadata.creation_timestamp.as_ref(),
+        Origin::Directory => None,
+    };
+    (created.is_none(), created, names::key(policy))
+}
+
+fn target_defects(targets: &[TargetRef]) -> Vec<Defect> {
+    let broken: BTreeSet<&str> = targets
+        .iter()
+        .flat_map(|target| rules::broken(rules::TARGET, target))
+        .collect();
+    let defects = broken.into_iter();
+    defects
+        .map(|why| Defect {
+            section: TARGETS,
+            why: why.to_owned(),
+            kept: false,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod properties;

@@ -1,0 +1,142 @@
+//! Policies from files: what they say happens.
+
+use std::io::{BufRead, BufReader};
+
+use serde_json::Value;
+
+use crate::http::get;
+use crate::manifests::{Manifests, route};
+use crate::program::Program;
+use crate::upstream::{Answers, Upstream};
+
+const HOST: &str = "shop.example";
+
+/// A policy for the Ingress `shop` with these sections.
+fn policy(sections: &str) -> String {
+    format!(
+        "\
+apiVersion: bywash.dev/v1alpha1
+kind: GatewayPolicy
+metadata: {{name: shop, namespace: shop}}
+spec:
+  targetRefs: [{{group: networking.k8s.io, kind: Ingress, name: shop}}]
+  {sections}
+"
+    )
+}
+
+fn processed(program: &Program) {
+    let query = "/debug/processed?kind=GatewayPolicy&namespace=shop&name=shop";
+    assert_eq!(get(program.admin, "localhost", query).status, 200);
+}
+
+/// Waits until the file is read and in force.
+fn changed(program: &Program, manifests: &Manifests, text: &str) {
+    manifests.write("policy.yaml", text);
+    program.said("serving");
+}
+
+#[test]
+fn a_request_takes_no_longer_than_its_policy_allows() {
+    let upstream = Upstream::start("never", Answers::WhenReleased);
+    let manifests = Manifests::routing(HOST, upstream.address);
+    manifests.write("policy.yaml", &policy("timeouts: {request: 200ms}"));
+    let program = Program::standalone(manifests.path(), &[]);
+    processed(&program);
+    let answer = get(program.http, HOST, "/");
+    assert_eq!(answer.status, 504, "{answer:?}");
+    assert!(
+        answer.head.contains("error=http_response_timeout"),
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn a_slow_endpoint_is_a_failed_one_where_the_policy_says_so() {
+    let slow = Upstream::start("slow", Answers::WhenReleased);
+    let quick = Upstream::start("quick", Answers::AtOnce);
+    let manifests = Manifests::empty();
+    let port = |name: &str, at: &Upstream| {
+        route(name, HOST, at.address)
+            .split("---\n")
+            .last()
+            .unwrap()
+            .replace("service-name: slow", "service-name: shop")
+            .replace("service-name: quick", "service-name: shop")
+    };
+    let shop = route("shop", HOST, quick.address);
+    let shop = shop.rsplit_once("---\n").unwrap().0;
+    let all = [shop, &port("slow", &slow), &port("quick", &quick)].join("---\n");
+    manifests.write("shop.yaml", &all);
+    manifests.write("policy.yaml", &policy("retry: {perTryTimeout: 200ms}"));
+    let program = Program::standalone(manifests.path(), &[]);
+    for _ in 0..5 {
+        assert_eq!(get(program.http, HOST, "/").body, "quick");
+    }
+    slow.reached();
+}
+
+#[test]
+fn maintenance_turns_clients_away_until_it_is_over_but_not_the_allowed_ones() {
+    let upstream = Upstream::start("cart", Answers::AtOnce);
+    let manifests = Manifests::routing(HOST, upstream.address);
+    let on = "maintenance: {enabled: true, retryAfter: 1500ms}";
+    manifests.write("policy.yaml", &policy(on));
+    let program = Program::standalone(manifests.path(), &[]);
+    let answer = get(program.http, HOST, "/");
+    assert_eq!(answer.status, 503);
+    assert!(answer.head.contains("\r\nretry-after: 2\r\n"), "{answer:?}");
+    assert!(answer.body.contains("under maintenance"), "{answer:?}");
+
+    let allowed = on.replace("1500ms", "1500ms, allow: [127.0.0.0/8]");
+    changed(&program, &manifests, &policy(&allowed));
+    assert_eq!(get(program.http, HOST, "/").status, 200);
+    changed(&program, &manifests, &policy(on));
+    assert_eq!(get(program.http, HOST, "/").status, 503);
+    manifests.remove("policy.yaml");
+    program.said("serving");
+    assert_eq!(get(program.http, HOST, "/").status, 200);
+}
+
+#[test]
+fn what_bypasses_is_not_logged_and_gets_no_page() {
+    let upstream = Upstream::start("cart", Answers::AtOnce);
+    let manifests = Manifests::routing(HOST, upstream.address);
+    let off = policy("bypass: [{path: /health}]\n  maintenance: {enabled: true}");
+    manifests.write("policy.yaml", &policy("bypass: [{path: /health}]"));
+    let (program, stdout) = Program::standalone_logging(manifests.path(), &[]);
+    assert_eq!(get(program.http, HOST, "/health/live").status, 200);
+    assert_eq!(get(program.http, HOST, "/healthy").status, 200);
+    changed(&program, &manifests, &off);
+    let answer = get(program.http, HOST, "/health");
+    assert_eq!((answer.status, answer.body.as_str()), (503, ""));
+    assert_ne!(get(program.http, HOST, "/healthy").body, "");
+    program.signal("TERM");
+    assert_eq!(program.ended().code(), Some(0));
+    let lines = BufReader::new(stdout).lines().map(Result::unwrap);
+    let paths: Vec<Value> = lines
+        .map(|line| serde_json::from_str::<Value>(&line).unwrap()["path"].take())
+        .collect();
+    assert_eq!(paths, ["/healthy", "/healthy"]);
+}
+
+#[test]
+fn a_section_that_is_wrong_is_told_with_its_file_and_keeps_its_last_good_form() {
+    let upstream = Upstream::start("cart", Answers::AtOnce);
+    let manifests = Manifests::routing(HOST, upstream.address);
+    manifests.write("policy.yaml", &policy("maintenance: {enabled: true}"));
+    let program = Program::standalone(manifests.path(), &[]);
+    assert_eq!(get(program.http, HOST, "/").status, 503);
+    let wrong = "maintenance: {enabled: false, allow: [192.0.2.7]}";
+    manifests.write("policy.yaml", &policy(wrong));
+    let told = program.said("finding");
+    let told = told["finding"].as_str().unwrap();
+    for part in [
+        "policy.yaml:1: error[InvalidPolicy]",
+        "write 192.0.2.7/32",
+        "last good form",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    assert_eq!(get(program.http, HOST, "/").status, 503);
+}
