@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::api::policy::GatewayPolicy;
 use crate::report::{Code, Kind};
 use crate::stores::Feed;
 
@@ -80,6 +81,7 @@ impl Scenario {
         feed.apply::<Service>(Event::InitDone);
         feed.apply::<EndpointSlice>(Event::InitDone);
         feed.apply::<Secret>(Event::InitDone);
+        feed.apply::<GatewayPolicy>(Event::InitDone);
     }
 
     fn apply(&self, version: u32, host: &str) {

@@ -7,6 +7,7 @@ use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::api::policy::GatewayPolicy;
 use crate::report::{Finding, Kind};
 use crate::stores::Feed;
 use crate::stores::cluster::Connection;
@@ -33,6 +34,7 @@ fn process(api: FakeApi, update_status: bool) -> Scenario {
     feed.apply::<Service>(Event::InitDone);
     feed.apply::<EndpointSlice>(Event::InitDone);
     feed.apply::<Secret>(Event::InitDone);
+    feed.apply::<GatewayPolicy>(Event::InitDone);
     let writer = Writer::new(&connection, "ours".into(), EventSource::default());
     let (observed, observations) = watch::channel(None);
     let (leading, leads) = watch::channel(false);
