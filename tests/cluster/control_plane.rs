@@ -6,6 +6,7 @@
 //! namespace, and an API server that comes back must come back on its own port.
 
 mod credentials;
+mod definition;
 mod rights;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -98,6 +99,7 @@ impl ControlPlane {
         .await;
         plane.start_api_server().await;
         rights::grant(&plane.client().await).await;
+        definition::install(&plane.client().await).await;
         plane.processes().controller_manager = Some(plane.spawn_controller_manager());
         plane
     }

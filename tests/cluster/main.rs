@@ -52,6 +52,7 @@ mod harness;
 mod ingress;
 mod latency;
 mod outage;
+mod policy;
 mod replicas;
 mod secrets;
 mod services;
@@ -84,6 +85,7 @@ fn trials() -> Vec<Trial> {
         secrets::trials(),
         endpoints::trials(),
         status::trials(),
+        policy::trials(),
         vanished::trials(),
         changes::trials(),
         latency::trials(),
