@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use rand::RngExt;
 use tokio::runtime::Builder;
 
 use crate::config::{Cluster, Config};
@@ -19,6 +20,7 @@ use crate::stores::directory::{OpenError, STATUS_DIRECTORY};
 use crate::stores::writer::StatusFiles;
 use crate::telemetry::logs::StartError;
 use crate::translate::{self, Origin};
+use crate::upstream::balance::with_rng;
 
 mod data_plane;
 mod election;
@@ -168,6 +170,7 @@ async fn start_in_cluster(
         source: source.clone(),
         translation: objects::translation(&config.class, Origin::Cluster),
         address_rules: objects::address_rules(&connection).await,
+        identity: objects::identity(&config.class, connection.cluster()),
         tasks,
     };
     let mut running = Running::start(config, telemetry, input).await?;
@@ -203,6 +206,7 @@ pub async fn start_standalone(
             allow_loopback: true,
             prohibited: Vec::new(),
         },
+        identity: objects::identity(&config.class, with_rng(|rng| rng.random())),
         tasks,
     };
     let mut running = Running::start(config, telemetry, input).await?;

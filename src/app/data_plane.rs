@@ -16,7 +16,6 @@ use crate::proxy::{self, DataPlane};
 use crate::routing::host::HostPattern;
 use crate::routing::policy::{AddressRules, Policy};
 use crate::routing::snapshot::{IngressName, Route, Snapshot, Target, VirtualHost};
-use crate::stores::installation;
 use crate::upstream::registry::{self, Registry};
 
 use super::serving::Joiner;
@@ -29,7 +28,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 pub(super) fn start(
     config: &Config,
     telemetry: &Telemetry,
-    address_rules: AddressRules,
+    (address_rules, identity): (AddressRules, &str),
 ) -> io::Result<(Joiner, DataPlane, Arc<ArcSwap<Serving>>)> {
     let registry = Registry::new(registry::Settings {
         workers: config.workers.get(),
@@ -43,9 +42,8 @@ pub(super) fn start(
     let nothing = Serving::nothing(metrics);
     let in_force = Arc::new(ArcSwap::from_pointee(joiner.join(&unknown(), &nothing)));
     let settings = settings(config);
-    let identity = installation::name(&config.class.controller_name, &config.class.ingress_class);
     let gateway = Gateway::new(
-        (&settings, &identity),
+        (&settings, identity),
         Arc::clone(&in_force),
         registry,
         Arc::clone(metrics),

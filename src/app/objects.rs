@@ -61,6 +61,13 @@ pub(super) async fn of_cluster(
     Ok((source, connection))
 }
 
+/// What names this installation to itself: its name, and where it is at home. A gateway of another
+/// cluster, or of another directory, may well stand before this one.
+pub(super) fn identity(class: &Class, home: u64) -> String {
+    let name = installation::name(&class.controller_name, &class.ingress_class);
+    format!("{name}-{home:016x}")
+}
+
 /// In a cluster nobody may be led to the API server, to ourselves, or to loopback.
 pub(super) async fn address_rules(connection: &Connection) -> AddressRules {
     let mut prohibited = BTreeSet::new();

@@ -52,6 +52,8 @@ pub(super) struct Input {
     pub(super) source: Source,
     pub(super) translation: translate::Settings,
     pub(super) address_rules: AddressRules,
+    /// Names this installation, the same for all its replicas and no other's.
+    pub(super) identity: String,
     /// What keeps the objects up to date.
     pub(super) tasks: Tasks,
 }
@@ -109,14 +111,17 @@ impl Running {
             source,
             translation,
             address_rules,
+            identity,
             mut tasks,
         } = input;
         let ports = Ports::bind(config).await?;
-        let (joiner, data_plane, in_force) = data_plane::start(config, telemetry, address_rules)
-            .map_err(|source| Error::Serve {
-                http: shown_address(config.listen.http),
-                https: shown_address(config.listen.https),
-                source,
+        let (joiner, data_plane, in_force) =
+            data_plane::start(config, telemetry, (address_rules, &identity)).map_err(|source| {
+                Error::Serve {
+                    http: shown_address(config.listen.http),
+                    https: shown_address(config.listen.https),
+                    source,
+                }
             })?;
         let addresses = Addresses {
             http: data_plane.http_address(),

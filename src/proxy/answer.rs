@@ -30,7 +30,8 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 const OFFERED: HeaderValue =
     HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE");
 
-const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+/// The field that carries the cause (RFC 9209).
+pub(super) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
 /// What an error answer depends on besides its cause.
 pub(super) struct Asked {

@@ -1,11 +1,12 @@
 //! Judging a response head: is it an answer that a client may get?
 
 use http::header::{TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 use crate::failure::Cause;
 use crate::routing::policy::Retry;
 
+use super::answer::PROXY_STATUS;
 use super::head::Upgrade;
 
 /// What is done with a response head.
@@ -44,10 +45,20 @@ pub(super) fn judge<B>(
         return Verdict::Invalid(Cause::UpgradeFailed);
     }
     let listed = retry.statuses.contains(&status.as_u16());
-    if listed && is_safe(method) && !headers.contains_key(header::RETRY_AFTER) {
+    if listed && is_safe(method) && !forbids_retry(headers) {
         return Verdict::Retry;
     }
     Verdict::Accept
+}
+
+/// `Retry-After` says when to ask again, and a loop grows with each request that is repeated in it.
+fn forbids_retry(headers: &HeaderMap) -> bool {
+    let found_loop = |value: &HeaderValue| {
+        let text = value.to_str().unwrap_or_default();
+        text.contains(Cause::LoopDetected.proxy_error())
+    };
+    headers.contains_key(header::RETRY_AFTER)
+        || headers.get_all(PROXY_STATUS).iter().any(found_loop)
 }
 
 /// A server may switch only to a protocol that it was offered (RFC 9110 section 7.8).
@@ -60,7 +71,7 @@ fn is_offered(headers: &HeaderMap, upgrade: &Upgrade) -> bool {
     };
     let offered = list(upgrade.protocol.as_bytes());
     let mut agreed = headers.get_all(UPGRADE).iter();
-    let all_offered = |value: &http::HeaderValue| {
+    let all_offered = |value: &HeaderValue| {
         list(value.as_bytes())
             .iter()
             .all(|item| offered.contains(item))
@@ -89,4 +100,55 @@ pub(super) fn is_safe(method: &Method) -> bool {
 /// RFC 9110 section 9.2.2.
 pub(super) fn is_idempotent(method: &Method) -> bool {
     is_safe(method) || matches!(*method, Method::PUT | Method::DELETE | Method::TRACE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(status: u16, method: Method, fields: &[(&'static str, &'static str)]) -> Verdict {
+        let mut response = Response::new(());
+        *response.status_mut() = StatusCode::from_u16(status).unwrap();
+        for (name, value) in fields {
+            response
+                .headers_mut()
+                .append(*name, HeaderValue::from_static(value));
+        }
+        judge(&response, &method, None, &Retry::default())
+    }
+
+    #[test]
+    fn a_listed_status_is_retried_for_safe_methods_only() {
+        assert_eq!(verdict(503, Method::GET, &[]), Verdict::Retry);
+        assert_eq!(verdict(503, Method::POST, &[]), Verdict::Accept);
+        assert_eq!(verdict(503, Method::PUT, &[]), Verdict::Accept);
+        assert_eq!(verdict(500, Method::GET, &[]), Verdict::Accept);
+    }
+
+    #[test]
+    fn an_answer_that_says_when_to_come_back_is_not_retried() {
+        let answer = verdict(503, Method::GET, &[("retry-after", "5")]);
+        assert_eq!(answer, Verdict::Accept);
+    }
+
+    #[test]
+    fn a_loop_that_was_found_is_not_asked_again() {
+        let fields = [("proxy-status", "bywash; error=proxy_loop_detected")];
+        assert_eq!(verdict(502, Method::GET, &fields), Verdict::Accept);
+        let other = [("proxy-status", "bywash; error=connection_refused")];
+        assert_eq!(verdict(502, Method::GET, &other), Verdict::Retry);
+    }
+
+    #[test]
+    fn a_transfer_coding_that_was_not_offered_is_invalid() {
+        for coding in ["gzip", "gzip, chunked", "identity"] {
+            assert_eq!(
+                verdict(200, Method::GET, &[("transfer-encoding", coding)]),
+                Verdict::Invalid(Cause::BadTransferCoding),
+                "{coding}"
+            );
+        }
+        let chunked = verdict(200, Method::GET, &[("transfer-encoding", "Chunked")]);
+        assert_eq!(chunked, Verdict::Accept);
+    }
 }

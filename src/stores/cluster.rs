@@ -31,6 +31,7 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
+use super::installation::stable_hash;
 use super::shelf::Watched;
 use super::{Feed, Source, source};
 use crate::api::crd;
@@ -71,6 +72,7 @@ pub struct Connection {
     requests: Client,
     server: http::Uri,
     namespace: String,
+    cluster: u64,
 }
 
 /// There is no usable configuration for a cluster.
@@ -119,12 +121,18 @@ impl Connection {
             requests: client(REQUEST_SILENCE, true)?,
             server: config.cluster_url.clone(),
             namespace: config.default_namespace.clone(),
+            cluster: cluster(&config),
         })
     }
 
     /// Where the API server is.
     pub fn server(&self) -> &http::Uri {
         &self.server
+    }
+
+    /// What tells this cluster from others, the same for all replicas.
+    pub fn cluster(&self) -> u64 {
+        self.cluster
     }
 
     /// The namespace of our Pod, or of the kubeconfig's context.
@@ -142,6 +150,14 @@ impl Connection {
         let (feed, source) = source();
         let client = self.watches.clone();
         (source, run(client, settings, Arc::new(feed)))
+    }
+}
+
+/// Clusters share names and address ranges, but each has certificate authorities of its own.
+fn cluster(config: &kube::Config) -> u64 {
+    match &config.root_cert {
+        Some(authorities) => stable_hash(authorities.iter().map(Vec::as_slice)),
+        None => stable_hash([config.cluster_url.to_string().as_bytes()]),
     }
 }
 
