@@ -212,6 +212,7 @@ pub async fn start_standalone(
     let mut running = Running::start(config, telemetry, input).await?;
     let files = StatusFiles::new(directory.join(STATUS_DIRECTORY));
     let observed = running.observed();
+    let files = (files, config.class.controller_name.clone());
     let write = status::directory::run(Publish::Nothing, source, files, observed);
     running.spawn("writing statuses", write);
     Ok(running)

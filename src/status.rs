@@ -11,12 +11,14 @@
 
 pub mod cluster;
 pub mod directory;
+mod policy;
 mod queue;
 mod wanted;
 
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use crate::report::policy::PolicyReport;
 use crate::report::{Finding, ObjectRef};
 
 /// What there is to say, as of one reconciliation.
@@ -24,6 +26,8 @@ use crate::report::{Finding, ObjectRef};
 pub struct Observed {
     /// The Ingresses of our class.
     pub ingresses: Vec<ObjectRef>,
+    /// What became of each GatewayPolicy.
+    pub policies: Vec<PolicyReport>,
     /// Defects of objects.
     pub findings: Vec<Finding>,
 }

@@ -69,6 +69,7 @@ impl Announcements {
         });
         self.observed.send_replace(Some(Arc::new(Observed {
             ingresses: now.ingresses.clone(),
+            policies: now.policies.clone(),
             findings: now.findings.clone(),
         })));
         self.processed.send_replace(Processed {

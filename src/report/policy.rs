@@ -87,3 +87,15 @@ impl std::fmt::Display for Rejection {
         }
     }
 }
+
+impl std::fmt::Display for Defect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { section, why, kept } = self;
+        let instead = match kept {
+            true => "its last good form stays in force",
+            false if *section == "targetRefs" => "it has no effect there",
+            false => "a less specific policy or the built-in values apply instead",
+        };
+        write!(f, "{section}: {why}; {instead}")
+    }
+}

@@ -14,12 +14,16 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, warn};
 
+use policies::Policies;
+
 use super::queue::{Bucket, Queue};
 use super::wanted::{self, AddressChange};
 use super::{Observed, Publish};
 use crate::report::{Code, ObjectRef};
 use crate::stores::Source;
 use crate::stores::writer::{EventRecord, WriteError, Writer};
+
+mod policies;
 
 /// The least time between two plans.
 const PLAN: Duration = Duration::from_millis(200);
@@ -109,6 +113,7 @@ pub async fn run(
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Topic {
     Addresses(ObjectRef),
+    Policy(ObjectRef),
     Event(ObjectRef, Code),
 }
 
@@ -140,6 +145,7 @@ struct Reporter {
     notes: BTreeMap<(ObjectRef, Code), String>,
     written: HashMap<ObjectRef, Written>,
     said: HashMap<(ObjectRef, Code), Said>,
+    policies: Policies,
 }
 
 impl Reporter {
@@ -158,6 +164,7 @@ impl Reporter {
             notes: BTreeMap::new(),
             written: HashMap::new(),
             said: HashMap::new(),
+            policies: Policies::default(),
         }
     }
 
@@ -170,6 +177,7 @@ impl Reporter {
         self.queue.set(BTreeMap::new());
         self.written.clear();
         self.said.clear();
+        self.policies.forget();
         self.stale = true;
     }
 
@@ -227,6 +235,17 @@ impl Reporter {
         self.written.retain(|ingress, written| {
             self.addresses.contains_key(ingress) || now < written.until + YIELD
         });
+        let policies = self.policies.plan(
+            &observed.policies,
+            &self.source.policies(),
+            self.writer.controller(),
+            now,
+        );
+        necessary.extend(
+            policies
+                .into_iter()
+                .map(|(it, due)| (Topic::Policy(it), due)),
+        );
         self.notes = wanted::notes(&observed.findings);
         self.said.retain(|key, _| self.notes.contains_key(key));
         for key in self.notes.keys() {
@@ -266,6 +285,13 @@ impl Reporter {
                 }
                 debug!(%ingress, ?change, "addresses written");
                 self.remember(ingress, change);
+            }
+            Topic::Policy(policy) => {
+                if let Some(status) = self.policies.wanted(policy).cloned() {
+                    self.writer.tell(policy, &status).await?;
+                    debug!(%policy, "status written");
+                    self.policies.remember(policy, status);
+                }
             }
             Topic::Event(object, code) => {
                 let key = (object.clone(), *code);
@@ -307,7 +333,7 @@ impl Reporter {
             WriteError::Retry(_) => Duration::ZERO,
             WriteError::Forbidden { .. } | WriteError::Refused(_) => REFUSED,
         };
-        let (Topic::Addresses(object) | Topic::Event(object, _)) = &topic;
+        let (Topic::Addresses(object) | Topic::Policy(object) | Topic::Event(object, _)) = &topic;
         warn!(
             %object,
             error = &error as &dyn std::error::Error,

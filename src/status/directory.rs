@@ -6,29 +6,41 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use k8s_openapi::jiff::Timestamp;
 use tokio::sync::watch;
 use tracing::warn;
 
+use super::policy::Speaker;
 use super::{Observed, Publish, wanted};
+use crate::api::status::GatewayPolicyStatus;
 use crate::report::ObjectRef;
 use crate::stores::Source;
 use crate::stores::writer::{StatusFile, StatusFiles};
 
-/// Writes until nobody observes any more; then the files stay as they are.
+/// What each policy says, by policy: times change with it only.
+type Said = BTreeMap<ObjectRef, GatewayPolicyStatus>;
+
+/// Writes, as this controller, until nobody observes any more; then the files stay as they are.
 pub async fn run(
     publish: Publish,
     source: Source,
-    files: StatusFiles,
+    (files, controller): (StatusFiles, String),
     mut observed: watch::Receiver<Option<Arc<Observed>>>,
 ) {
     let mut failing = false;
+    let mut said = Said::new();
     observed.mark_changed();
     while observed.changed().await.is_ok() {
         let Some(now) = observed.borrow_and_update().clone() else {
             continue;
         };
         let find = |namespace: &str, name: &str| source.service(namespace, name);
-        let statuses = statuses(&now, wanted::addresses(&publish, find));
+        let mut statuses = statuses(&now, wanted::addresses(&publish, find));
+        said = told(&now, &controller, &said);
+        for (policy, status) in &said {
+            let file = statuses.entry(Some(policy.clone())).or_default();
+            file.policy = Some(status.clone());
+        }
         let files = files.clone();
         let written = tokio::task::spawn_blocking(move || files.write(&statuses)).await;
         let error = match written {
@@ -42,6 +54,24 @@ pub async fn run(
         }
         failing = error.is_some();
     }
+}
+
+/// What each policy says now.
+fn told(observed: &Observed, controller: &str, before: &Said) -> Said {
+    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let speaker = Speaker {
+        controller,
+        now: &now,
+    };
+    let unseen = GatewayPolicyStatus::default();
+    let reports = observed.policies.iter();
+    reports
+        .filter_map(|report| {
+            let known = before.get(&report.object);
+            let wanted = speaker.wanted(report, known.unwrap_or(&unseen));
+            Some((report.object.clone(), wanted.or_else(|| known.cloned())?))
+        })
+        .collect()
 }
 
 /// What each file says. The key is absent for what is wrong with no object in particular.

@@ -19,6 +19,8 @@ use kube::{Api, Client};
 use serde_json::json;
 
 use super::cluster::Connection;
+use crate::api::policy::GatewayPolicy;
+use crate::api::status::GatewayPolicyStatus;
 use crate::report::ObjectRef;
 
 pub use events::{EventRecord, EventSource};
@@ -84,6 +86,27 @@ impl Writer {
     /// Takes back the addresses that we have published on an Ingress.
     pub async fn withdraw(&self, ingress: &ObjectRef) -> Result<(), WriteError> {
         self.apply(ingress, &Self::empty_intent(ingress)).await
+    }
+
+    /// Who is said to be the controller.
+    pub fn controller(&self) -> &str {
+        &self.source.controller
+    }
+
+    /// Makes this our part of the status of a GatewayPolicy.
+    pub async fn tell(
+        &self,
+        policy: &ObjectRef,
+        status: &GatewayPolicyStatus,
+    ) -> Result<(), WriteError> {
+        let mut intent = Self::empty_intent(policy);
+        intent["status"] = json!(status);
+        let api = Api::<GatewayPolicy>::namespaced(self.client.clone(), &policy.namespace);
+        let params = PatchParams::apply(&self.field_manager).force();
+        api.patch_status(&policy.name, &params, &Patch::Apply(intent))
+            .await
+            .map_err(|error| WriteError::of(error, "patch gatewaypolicies/status.bywash.dev"))?;
+        Ok(())
     }
 
     fn empty_intent(object: &ObjectRef) -> serde_json::Value {

@@ -280,14 +280,8 @@ impl<'a> Policies<'a> {
     fn tell(&self, findings: &mut Findings) {
         for policy in &self.all {
             let object = &policy.object;
-            for Defect { section, why, kept } in &policy.defects {
-                let instead = match kept {
-                    true => "its last good form stays in force",
-                    false if *section == TARGETS => "it has no effect there",
-                    false => "a less specific policy or the built-in values apply instead",
-                };
-                let message = format!("{section}: {why}; {instead}");
-                findings.add(object, Code::InvalidPolicy, message);
+            for defect in &policy.defects {
+                findings.add(object, Code::InvalidPolicy, defect.to_string());
             }
             for (_, result) in &policy.targets {
                 match result {

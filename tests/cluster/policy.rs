@@ -3,16 +3,23 @@
 use bywash::api::policy::{GatewayPolicy, GatewayPolicySpec};
 use bywash::api::rules;
 use http::StatusCode;
-use kube::api::PostParams;
+use k8s_openapi::api::networking::v1::IngressClass;
+use kube::ResourceExt;
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::objects::object;
 use crate::tenant::Tenant;
+use crate::wait::{SOON, eventually};
 
 trials![
     what_cannot_be_right_is_refused_with_our_sentence,
     what_is_right_is_taken_by_the_server_and_by_the_rules,
     a_policy_takes_effect_changes_and_goes,
+    a_policy_that_nobody_has_looked_at_is_not_finished,
+    a_policy_says_what_became_of_it_in_each_generation,
+    a_policy_that_loses_to_an_older_one_says_so_until_that_is_gone,
+    the_defaults_of_a_class_apply_and_say_for_whom,
 ];
 
 const HOST: &str = "shop.example";
@@ -167,4 +174,156 @@ async fn a_policy_takes_effect_changes_and_goes() {
     shop.delete(&closed).await;
     bywash.processed_deletion(&closed).await;
     assert_eq!(bywash.status(HOST, "/").await, StatusCode::OK);
+}
+
+/// Waits until the policy has exactly these conditions, in the generation that is given.
+async fn has_conditions(shop: &Tenant, given: &GatewayPolicy, wanted: &[&str]) -> GatewayPolicy {
+    let name = given.name_any();
+    let what = format!("conditions {wanted:?} on the policy {name}");
+    eventually(&what, SOON, async || {
+        let now: GatewayPolicy = shop.api().get(&name).await.unwrap();
+        let status = now.status.clone().unwrap_or_default();
+        let conditions = status.conditions.unwrap_or_default();
+        let said: Vec<String> = conditions
+            .iter()
+            .map(|it| format!("{}={}/{}", it.type_, it.status, it.reason))
+            .collect();
+        let current = status.observed_generation == given.metadata.generation;
+        if current && said.iter().map(String::as_str).eq(wanted.iter().copied()) {
+            Ok(now)
+        } else {
+            Err(format!("{:?}: {conditions:?}", status.observed_generation))
+        }
+    })
+    .await
+}
+
+const IN_FORCE: [&str; 4] = [
+    "Accepted=True/Accepted",
+    "ResolvedRefs=True/ResolvedRefs",
+    "Programmed=True/Programmed",
+    "Ready=True/Ready",
+];
+
+async fn a_policy_that_nobody_has_looked_at_is_not_finished() {
+    let shop = Tenant::new().await;
+    let unseen = json!({"tlsRedirect": false});
+    let unseen = shop.create(policy("p", for_ingress("shop", unseen))).await;
+    let status = unseen.status.unwrap();
+    assert_eq!(status.observed_generation, Some(-1));
+    assert_eq!(status.conditions, None);
+}
+
+async fn a_policy_says_what_became_of_it_in_each_generation() {
+    let shop = Tenant::new().await;
+    shop.workload("web", 1).await;
+    let bywash = shop.controller().await;
+    let early = json!({"retry": {"attempts": 4}});
+    let early = shop.create(policy("p", for_ingress("shop", early))).await;
+    let missing = [
+        "Accepted=False/TargetNotFound",
+        "ResolvedRefs=False/TargetNotFound",
+        "Programmed=False/TargetNotFound",
+        "Ready=False/TargetNotFound",
+    ];
+    has_conditions(&shop, &early, &missing).await;
+
+    let ingress = shop.ingress("shop", HOST, "web").await;
+    bywash.processed(&ingress).await;
+    let seen = has_conditions(&shop, &early, &IN_FORCE).await;
+    let ancestors = seen.status.unwrap().ancestors.unwrap();
+    assert_eq!(ancestors.len(), 1);
+    assert_eq!(ancestors[0].controller_name, shop.controller_name());
+    assert_eq!(ancestors[0].ancestor_ref.name, "shop");
+    let sections = ancestors[0].sections.as_ref().unwrap();
+    let retry = sections.iter().find(|it| it.name == "retry").unwrap();
+    assert_eq!(retry.origin, format!("GatewayPolicy {}/p", shop.name));
+    assert!(retry.values.contains("attempts=4"), "{retry:?}");
+    let timeouts = sections.iter().find(|it| it.name == "timeouts").unwrap();
+    assert_eq!(timeouts.origin, "built-in");
+
+    let edited = json!({"spec": {"retry": {"attempts": 5}}});
+    let edited = shop.patch(&early, edited).await;
+    assert_ne!(edited.metadata.generation, early.metadata.generation);
+    let seen = has_conditions(&shop, &edited, &IN_FORCE).await;
+    // The status that comes back is no reason to write it again.
+    let again = json!({"spec": {"retry": {"attempts": 6}}});
+    let again = shop.patch(&seen, again).await;
+    has_conditions(&shop, &again, &IN_FORCE).await;
+}
+
+async fn a_policy_that_loses_to_an_older_one_says_so_until_that_is_gone() {
+    let shop = Tenant::new().await;
+    let web = shop.workload("web", 1).await;
+    web.slices().await;
+    let ingress = shop.ingress("shop", HOST, "web").await;
+    let bywash = shop.controller().await;
+    bywash.processed(&ingress).await;
+    // Of one age, which has whole seconds, the first by name wins.
+    let open = json!({"maintenance": {"enabled": false}});
+    let winner = shop.create(policy("a", for_ingress("shop", open))).await;
+    let closed = json!({"maintenance": {"enabled": true}});
+    let loser = shop.create(policy("b", for_ingress("shop", closed))).await;
+    let lost = [
+        "Accepted=False/Conflicted",
+        "ResolvedRefs=True/ResolvedRefs",
+        "Programmed=False/Conflicted",
+        "Ready=False/Conflicted",
+        "Stalled=True/Conflicted",
+    ];
+    let told = has_conditions(&shop, &loser, &lost).await;
+    let message = &told.status.unwrap().conditions.unwrap()[0].message;
+    let name = format!("GatewayPolicy {}/a", shop.name);
+    assert!(message.contains(&name), "{message}");
+    has_conditions(&shop, &winner, &IN_FORCE).await;
+    shop.event(&loser, "has the same target").await;
+    assert_eq!(bywash.status(HOST, "/").await, StatusCode::OK);
+
+    shop.delete(&winner).await;
+    has_conditions(&shop, &loser, &IN_FORCE).await;
+    assert_eq!(
+        bywash.status(HOST, "/").await,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+}
+
+async fn the_defaults_of_a_class_apply_and_say_for_whom() {
+    let shop = Tenant::new().await;
+    let web = shop.workload("web", 1).await;
+    web.slices().await;
+    shop.ingress("shop", HOST, "web").await;
+    let defaults = json!({"maintenance": {"enabled": true}});
+    let defaults = shop.create(policy("defaults", defaults)).await;
+    let bywash = shop.controller().await;
+    bywash.processed(&defaults).await;
+    assert_eq!(bywash.status(HOST, "/").await, StatusCode::OK);
+    let nobody = [
+        "Accepted=False/NoTarget",
+        "ResolvedRefs=True/ResolvedRefs",
+        "Programmed=False/NoTarget",
+        "Ready=False/NoTarget",
+        "Stalled=True/NoTarget",
+    ];
+    has_conditions(&shop, &defaults, &nobody).await;
+
+    let parameters = json!({"spec": {"parameters": {"apiGroup": "bywash.dev",
+        "kind": "GatewayPolicy", "scope": "Namespace", "namespace": shop.name,
+        "name": "defaults"}}});
+    let classes = Api::<IngressClass>::all(shop.client.clone());
+    let class = classes
+        .patch(
+            &shop.name,
+            &PatchParams::default(),
+            &Patch::Merge(&parameters),
+        )
+        .await
+        .unwrap();
+    bywash.processed(&class).await;
+    assert_eq!(
+        bywash.status(HOST, "/").await,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    let told = has_conditions(&shop, &defaults, &IN_FORCE).await;
+    let ancestors = told.status.unwrap().ancestors.unwrap();
+    assert_eq!(ancestors[0].ancestor_ref.kind, "IngressClass");
 }

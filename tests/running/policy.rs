@@ -139,4 +139,16 @@ fn a_section_that_is_wrong_is_told_with_its_file_and_keeps_its_last_good_form() 
         assert!(told.contains(part), "{told}");
     }
     assert_eq!(get(program.http, HOST, "/").status, 503);
+    let status = manifests
+        .path()
+        .join(".status/gatewaypolicy.shop.shop.yaml");
+    let deadline = std::time::Instant::now() + crate::program::PATIENCE;
+    loop {
+        let said = std::fs::read_to_string(&status).unwrap_or_default();
+        if said.contains("reason: Invalid") && said.contains("InvalidPolicy") {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{said}");
+        std::thread::yield_now();
+    }
 }

@@ -79,6 +79,7 @@ impl Scenario {
         });
         self.observed.send_replace(Some(Arc::new(Observed {
             ingresses: ours.iter().map(|name| reference(name)).collect(),
+            policies: Vec::new(),
             findings: findings.collect(),
         })));
     }

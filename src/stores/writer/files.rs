@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use k8s_openapi::api::networking::v1::IngressLoadBalancerIngress;
 use serde_json::{Value, json};
 
+use crate::api::status::GatewayPolicyStatus;
 use crate::report::{Finding, ObjectRef, Severity};
 
 /// What is said of one object.
@@ -20,6 +21,8 @@ use crate::report::{Finding, ObjectRef, Severity};
 pub struct StatusFile {
     /// The addresses of an Ingress of ours.
     pub addresses: Option<Vec<IngressLoadBalancerIngress>>,
+    /// What became of a GatewayPolicy.
+    pub policy: Option<GatewayPolicyStatus>,
     /// Its defects.
     pub findings: Vec<Finding>,
 }
@@ -98,6 +101,9 @@ fn text(object: Option<&ObjectRef>, status: &StatusFile) -> String {
         let status = json!({"loadBalancer": {"ingress": addresses}});
         document.insert("status".into(), status);
     }
+    if let Some(policy) = &status.policy {
+        document.insert("status".into(), json!(policy));
+    }
     let findings: Vec<Value> = status.findings.iter().map(finding).collect();
     document.insert("findings".into(), findings.into());
     // Serializing plain JSON values does not fail; were it to, the file would say so.
@@ -137,6 +143,7 @@ mod tests {
                 ip: Some("192.0.2.1".into()),
                 ..IngressLoadBalancerIngress::default()
             }]),
+            policy: None,
             findings: vec![Finding {
                 object: ingress("web"),
                 position: Some(FilePosition {

@@ -1,0 +1,258 @@
+//! The status that a GatewayPolicy should have: a pure function of what became of it.
+//!
+//! The conditions at the top are about the whole policy, `ancestors` about each target. Ready is the
+//! sum of the other three and never depends on traffic. Stalled is there only while the author alone
+//! can repair the policy: a target that does not exist yet may still be on its way, a section that
+//! cannot be right is not.
+//!
+//! Several installations may have targets in one policy. Each keeps its own entries in `ancestors`
+//! and leaves those of others as they are; the first of them by name writes what is at the top.
+
+use std::collections::BTreeSet;
+
+use crate::api::status::{Ancestor, AncestorRef, Condition, EffectiveSection, GatewayPolicyStatus};
+use crate::report::Kind;
+use crate::report::policy::{PolicyReport, Rejection, TargetReport};
+
+/// As many targets as are told.
+const MOST_ANCESTORS: usize = 16;
+
+/// What is said of a policy or a target.
+struct Verdict {
+    good: bool,
+    reason: &'static str,
+    message: String,
+}
+
+/// Who says it, about which generation, and when.
+#[derive(Clone, Copy)]
+pub(super) struct Speaker<'a> {
+    pub(super) controller: &'a str,
+    /// As Kubernetes writes times.
+    pub(super) now: &'a str,
+}
+
+impl Speaker<'_> {
+    /// The part of the status that is ours, with the entries of others; absent where that is what the
+    /// policy has already.
+    pub(super) fn wanted(
+        self,
+        report: &PolicyReport,
+        current: &GatewayPolicyStatus,
+    ) -> Option<GatewayPolicyStatus> {
+        let listed = current.ancestors.iter().flatten();
+        let (mine, others): (Vec<&Ancestor>, Vec<&Ancestor>) =
+            listed.partition(|it| it.controller_name == self.controller);
+        let mut ancestors: Vec<Ancestor> = report
+            .targets
+            .iter()
+            .map(|target| self.ancestor(target, report.generation, &mine))
+            .collect();
+        ancestors.sort_by_key(is_good);
+        ancestors.extend(others.iter().map(|other| (*other).clone()));
+        ancestors.sort_by(|a, b| a.controller_name.cmp(&b.controller_name));
+        ancestors.truncate(MOST_ANCESTORS);
+
+        let first = others
+            .iter()
+            .all(|it| *it.controller_name > *self.controller);
+        let concerned = !report.targets.is_empty() || (!report.shared && others.is_empty());
+        let known = current.conditions.as_deref().unwrap_or_default();
+        let conditions = (first && concerned).then(|| self.conditions(report, known));
+        let wanted = GatewayPolicyStatus {
+            observed_generation: conditions.is_some().then_some(report.generation),
+            conditions,
+            ancestors: (!ancestors.is_empty()).then_some(ancestors),
+        };
+        (!is_said(&wanted, current)).then_some(wanted)
+    }
+
+    fn conditions(self, report: &PolicyReport, known: &[Condition]) -> Vec<Condition> {
+        let (accepted, resolved, programmed) =
+            (accepted(report), resolved(report), programmed(report));
+        let bad = [&accepted, &resolved, &programmed]
+            .into_iter()
+            .find(|verdict| !verdict.good);
+        let ready = match bad {
+            Some(bad) => Verdict {
+                good: false,
+                reason: bad.reason,
+                message: bad.message.clone(),
+            },
+            None => good("Ready", "in force as written".to_owned()),
+        };
+        let stalled = (!ready.good && ready.reason != "TargetNotFound").then(|| Verdict {
+            good: true,
+            reason: ready.reason,
+            message: ready.message.clone(),
+        });
+        let verdicts = [
+            ("Accepted", Some(accepted)),
+            ("ResolvedRefs", Some(resolved)),
+            ("Programmed", Some(programmed)),
+            ("Ready", Some(ready)),
+            ("Stalled", stalled),
+        ];
+        let verdicts = verdicts.into_iter();
+        verdicts
+            .filter_map(|(name, verdict)| {
+                Some(self.condition(name, verdict?, report.generation, known))
+            })
+            .collect()
+    }
+
+    fn ancestor(self, target: &TargetReport, generation: i64, mine: &[&Ancestor]) -> Ancestor {
+        let object = &target.target.object;
+        let ancestor_ref = AncestorRef {
+            group: target.target.group().to_owned(),
+            kind: object.kind.as_str().to_owned(),
+            namespace: (object.kind != Kind::IngressClass).then(|| object.namespace.to_string()),
+            name: object.name.to_string(),
+            section_name: target.target.section_name.clone(),
+        };
+        let before = mine.iter().find(|it| it.ancestor_ref == ancestor_ref);
+        let known = before.and_then(|it| it.conditions.as_deref());
+        let verdict = match &target.rejection {
+            None => good("Accepted", "the policy applies here".to_owned()),
+            Some(rejection) => rejected(rejection),
+        };
+        let sections = target.sections.iter().map(|section| EffectiveSection {
+            name: section.name.to_owned(),
+            origin: match &section.origin {
+                Some(origin) => origin.to_string(),
+                None => "built-in".to_owned(),
+            },
+            values: section.values.clone(),
+        });
+        let sections: Vec<EffectiveSection> = sections.collect();
+        let condition = self.condition("Accepted", verdict, generation, known.unwrap_or_default());
+        Ancestor {
+            ancestor_ref,
+            controller_name: self.controller.to_owned(),
+            conditions: Some(vec![condition]),
+            sections: (!sections.is_empty()).then_some(sections),
+        }
+    }
+
+    /// A condition that is true or false since when it became so.
+    fn condition(
+        self,
+        name: &str,
+        verdict: Verdict,
+        generation: i64,
+        known: &[Condition],
+    ) -> Condition {
+        let status = if verdict.good { "True" } else { "False" };
+        let before = known.iter().find(|it| it.type_ == name);
+        let since = before.filter(|it| it.status == status);
+        Condition {
+            type_: name.to_owned(),
+            status: status.to_owned(),
+            reason: verdict.reason.to_owned(),
+            message: verdict.message,
+            last_transition_time: since
+                .map_or_else(|| self.now.to_owned(), |it| it.last_transition_time.clone()),
+            observed_generation: Some(generation),
+        }
+    }
+}
+
+fn good(reason: &'static str, message: String) -> Verdict {
+    Verdict {
+        good: true,
+        reason,
+        message,
+    }
+}
+
+fn bad(reason: &'static str, message: String) -> Verdict {
+    Verdict {
+        good: false,
+        reason,
+        message,
+    }
+}
+
+fn rejected(rejection: &Rejection) -> Verdict {
+    let reason = match rejection {
+        Rejection::Conflicted(_) => "Conflicted",
+        Rejection::NotFound(_) => "TargetNotFound",
+    };
+    bad(reason, rejection.to_string())
+}
+
+fn accepted(report: &PolicyReport) -> Verdict {
+    if let Some(invalid) = invalid(report) {
+        return invalid;
+    }
+    let rejections = || report.targets.iter().filter_map(|it| it.rejection.as_ref());
+    let conflict = rejections().find(|it| matches!(it, Rejection::Conflicted(_)));
+    if let Some(rejection) = conflict.or_else(|| rejections().next()) {
+        return rejected(rejection);
+    }
+    if report.targets.is_empty() {
+        let message = "it has no targetRefs and no IngressClass names it: add a target";
+        return bad("NoTarget", message.to_owned());
+    }
+    good(
+        "Accepted",
+        "understood, and the first on each target".to_owned(),
+    )
+}
+
+fn resolved(report: &PolicyReport) -> Verdict {
+    let rejections = report.targets.iter().filter_map(|it| it.rejection.as_ref());
+    let missing: BTreeSet<&str> = rejections
+        .filter_map(|rejection| match rejection {
+            Rejection::NotFound(why) => Some(why.as_str()),
+            Rejection::Conflicted(_) => None,
+        })
+        .collect();
+    if missing.is_empty() {
+        return good("ResolvedRefs", "all that it names exists".to_owned());
+    }
+    let missing: Vec<&str> = missing.into_iter().collect();
+    bad("TargetNotFound", missing.join("; "))
+}
+
+/// Whether requests are served by this generation.
+fn programmed(report: &PolicyReport) -> Verdict {
+    if let Some(invalid) = invalid(report) {
+        return invalid;
+    }
+    if report.targets.iter().any(|it| it.rejection.is_none()) {
+        return good("Programmed", "requests are served by it".to_owned());
+    }
+    let why = accepted(report);
+    bad(why.reason, "no request is served by it".to_owned())
+}
+
+fn invalid(report: &PolicyReport) -> Option<Verdict> {
+    let defects = report.defects.iter();
+    let defects: Vec<String> = defects.map(ToString::to_string).collect();
+    (!defects.is_empty()).then(|| bad("Invalid", defects.join("; ")))
+}
+
+fn is_good(ancestor: &Ancestor) -> bool {
+    let mut conditions = ancestor.conditions.iter().flatten();
+    conditions.all(|it| it.status == "True")
+}
+
+/// Whether the policy says already what is wanted, and nothing of ours beyond it.
+fn is_said(wanted: &GatewayPolicyStatus, current: &GatewayPolicyStatus) -> bool {
+    if wanted.ancestors != current.ancestors {
+        return false;
+    }
+    let Some(conditions) = &wanted.conditions else {
+        return true;
+    };
+    let known = current.conditions.as_deref().unwrap_or_default();
+    let gone = known.iter().any(|it| it.type_ == "Stalled")
+        && !conditions.iter().any(|it| it.type_ == "Stalled");
+    !gone
+        && current.observed_generation == wanted.observed_generation
+        && conditions.iter().all(|it| known.contains(it))
+}
+
+#[cfg(test)]
+mod tests;
