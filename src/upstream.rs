@@ -11,15 +11,25 @@
 //! those of [`failure`](crate::failure); they are given here, once.
 
 pub mod balance;
+pub mod budget;
 pub mod classify;
 pub mod connect;
 pub mod connection;
 pub mod counting;
+pub mod ejection;
 pub mod endpoint;
 pub mod latency;
 pub mod names;
+pub mod outlier;
 pub mod phantom;
 pub mod pool;
+pub mod readmission;
 pub mod registry;
+pub mod standing;
+pub mod sync;
 pub mod upload;
 pub mod vanished;
+pub mod window;
+
+#[cfg(test)]
+mod tests;

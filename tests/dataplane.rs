@@ -18,6 +18,7 @@ mod dataplane {
     mod connect;
     mod dns;
     mod early_response;
+    mod ejection;
     pub(crate) mod gateway;
     mod head;
     mod http2;

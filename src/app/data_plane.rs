@@ -30,11 +30,12 @@ pub(super) fn start(
     telemetry: &Telemetry,
     (address_rules, identity): (AddressRules, &str),
 ) -> io::Result<(Joiner, DataPlane, Arc<ArcSwap<Serving>>)> {
+    let metrics = &telemetry.metrics;
     let registry = Registry::new(registry::Settings {
         workers: config.workers.get(),
         address_rules,
+        metrics: Arc::clone(metrics),
     });
-    let metrics = &telemetry.metrics;
     let joiner = Joiner {
         registry: Arc::clone(&registry),
         metrics: Arc::clone(metrics),

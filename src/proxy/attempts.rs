@@ -15,10 +15,11 @@ use crate::failure::{Blame, Cause};
 use crate::report::Attempt;
 use crate::routing::policy::Policy;
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::balance::with_rng;
+use crate::upstream::balance::{Choice, Wish, with_rng};
 use crate::upstream::connect::connect;
 use crate::upstream::connection::Connection;
 use crate::upstream::endpoint::Endpoint;
+use crate::upstream::readmission::{Opening, Trial};
 use crate::upstream::registry::{Registry, Upstream};
 use crate::upstream::upload::{RequestBody, Turn, Upload};
 use crate::upstream::vanished::{LOOK, Watch};
@@ -27,7 +28,7 @@ use super::clock::Clock;
 use super::head::Upgrade;
 use super::judge::{Verdict, is_idempotent, judge};
 use super::response_body::Lease;
-use super::retry::{Failed, Next, Progress, backoff, closes, decide};
+use super::retry::{Failed, Next, Progress, backoff, closes, costs, decide};
 
 /// A request that may be repeated takes any idle connection.
 const ANY_IDLE: Duration = Duration::MAX;
@@ -94,12 +95,14 @@ impl Attempts<'_> {
     pub(super) async fn run(&mut self) -> Result<Answer, Cause> {
         self.progress.idempotent = is_idempotent(&self.head.method);
         let mut tried: Vec<SocketAddr> = Vec::new();
-        let mut again: Option<Arc<Endpoint>> = None;
+        let mut again: Option<(Arc<Endpoint>, Option<Trial>)> = None;
+        let budget = &self.policy.retry.budget;
+        self.upstream.budget().deposit(budget, Instant::now());
         loop {
             let reconnecting = again.is_some();
-            let endpoint = match again.take() {
-                Some(endpoint) => endpoint,
-                None => self.upstream.choose(&tried)?,
+            let (endpoint, trial) = match again.take() {
+                Some(same) => same,
+                None => self.choose(&tried)?,
             };
             if !reconnecting {
                 self.wait_before(&endpoint, &tried).await?;
@@ -108,17 +111,46 @@ impl Attempts<'_> {
             let started = Instant::now();
             let miss = match self.attempt(&endpoint, reconnecting).await {
                 Ok(answer) => {
-                    self.succeeded(&endpoint, started, &answer);
+                    self.succeeded((&endpoint, trial), started, &answer);
                     return Ok(answer);
                 }
                 Err(miss) => miss,
             };
-            match self.judge_miss(&endpoint, started, &miss) {
-                Next::Reconnect => again = Some(endpoint),
-                Next::Another => drain(miss.answer),
-                Next::Stop => return miss.answer.ok_or(miss.failed.cause),
+            let next = self.judge_miss(&endpoint, started, &miss);
+            if next == Next::Reconnect {
+                again = Some((endpoint, trial));
+                continue;
             }
+            self.hold_against(&endpoint, trial, miss.failed);
+            if next == Next::Stop {
+                return miss.answer.ok_or(miss.failed.cause);
+            }
+            drain(miss.answer);
         }
+    }
+
+    /// The next endpoint. A request that can be repeated may be the one that a half-open endpoint is
+    /// tried with; one whose ejection is over is connected to on the side.
+    fn choose(&self, tried: &[SocketAddr]) -> Result<(Arc<Endpoint>, Option<Trial>), Cause> {
+        let Choice {
+            endpoint,
+            trial,
+            due,
+        } = self.upstream.choose(&Wish {
+            tried,
+            may_try: tried.is_empty() && self.progress.idempotent && self.upload.is_none(),
+            slow_start: self.policy.slow_start.window,
+        })?;
+        if let Some(due) = due {
+            let how = Opening {
+                worker: self.worker,
+                within: self.policy.timeouts.connect,
+                addresses: self.registry.address_rules().clone(),
+            };
+            let rules = self.policy.outlier_detection.clone();
+            tokio::spawn(due.open(rules, how, Arc::clone(self.metrics)));
+        }
+        Ok((endpoint, trial))
     }
 
     /// Another endpoint is tried at once, the same one only after a wait.
@@ -160,6 +192,7 @@ impl Attempts<'_> {
             upload: self.upload.clone(),
             in_flight,
             worker: self.worker,
+            faulty: self.policy.outlier_detection.statuses.contains(&status),
         };
         let answer = Answer {
             response,
@@ -271,7 +304,12 @@ impl Attempts<'_> {
         self.upload.as_ref().and_then(|upload| upload.fault())
     }
 
-    fn succeeded(&mut self, endpoint: &Endpoint, started: Instant, answer: &Answer) {
+    fn succeeded(
+        &mut self,
+        (endpoint, trial): (&Endpoint, Option<Trial>),
+        started: Instant,
+        answer: &Answer,
+    ) {
         let now = Instant::now();
         let took = now.saturating_duration_since(started);
         let waited = self.waited(started, now);
@@ -281,6 +319,15 @@ impl Attempts<'_> {
         } else {
             endpoint.succeeded(waited, now);
             self.upstream.succeeded(waited, now);
+        }
+        if answer.lease.faulty {
+            let failure = (Cause::RetriedStatus(status.as_u16()), trial);
+            let rules = &self.policy.outlier_detection;
+            self.upstream.attempt_failed(endpoint, failure, rules, now);
+        } else if let Some(trial) = trial {
+            trial.succeeded(now);
+        } else if answer.switched {
+            endpoint.completed(now);
         }
         self.metrics.attempt(self.worker, None);
         self.made.push(Attempt {
@@ -297,6 +344,18 @@ impl Attempts<'_> {
     fn waited(&self, started: Instant, now: Instant) -> Duration {
         let since = turn(self.upload.as_deref()).map_or(started, |turn| turn.since().max(started));
         now.saturating_duration_since(since)
+    }
+
+    /// Counts a failed attempt towards the endpoint's ejection, if it is the endpoint's failure.
+    fn hold_against(&self, endpoint: &Endpoint, trial: Option<Trial>, failed: Failed) {
+        // Its time was over before it had been connected to, or the connection was no longer fresh.
+        let cut = failed.cause == Cause::DeadlineExceeded && failed.unsent;
+        if !failed.stale && !cut {
+            let rules = &self.policy.outlier_detection;
+            let failure = (failed.cause, trial);
+            self.upstream
+                .attempt_failed(endpoint, failure, rules, Instant::now());
+        }
     }
 
     /// Books a failed attempt and decides what follows.
@@ -327,7 +386,14 @@ impl Attempts<'_> {
             .upload
             .as_ref()
             .is_none_or(|upload| upload.is_replayable());
-        let next = decide(&self.policy.retry, miss.failed, self.progress);
+        let mut next = decide(&self.policy.retry, miss.failed, self.progress);
+        if next == Next::Another && costs(miss.failed) {
+            let budget = &self.policy.retry.budget;
+            if !self.upstream.budget().withdraw(budget, now) {
+                self.upstream.metrics().retry_over_budget();
+                next = Next::Stop;
+            }
+        }
         // The answer that a client gets in the end was not a failed attempt.
         let given = next == Next::Stop && miss.answer.is_some();
         let cause = (!given).then_some(cause);

@@ -60,6 +60,8 @@ pub(super) struct Lease {
     pub(super) upload: Option<Arc<Upload>>,
     pub(super) in_flight: InFlight,
     pub(super) worker: usize,
+    /// The status counts as a failure of the endpoint, however the body ends.
+    pub(super) faulty: bool,
 }
 
 impl Lease {
@@ -67,6 +69,9 @@ impl Lease {
     /// too.
     pub(super) fn finish(self) {
         let uploading = self.is_uploading();
+        if !self.faulty {
+            self.endpoint.completed(Instant::now());
+        }
         drop(self.in_flight);
         let rest = self.upload.filter(|_| uploading);
         let (endpoint, worker, connection) = (self.endpoint, self.worker, self.connection);
@@ -196,6 +201,8 @@ impl Streaming {
             lease
                 .endpoint
                 .failed(Duration::ZERO, upstream.typical(now), now);
+            let rules = &route.policy.outlier_detection;
+            upstream.attempt_failed(&lease.endpoint, (cause, None), rules, now);
         }
         io::Error::new(io::ErrorKind::UnexpectedEof, cause)
     }

@@ -115,6 +115,11 @@ fn is_listed(on: RetryOn, cause: Cause) -> bool {
     }
 }
 
+/// Whether a retry takes from the budget of its upstream: not if the request was never sent.
+pub(super) fn costs(failed: Failed) -> bool {
+    !failed.unsent && failed.cause.retry_class() != RetryClass::Unsent
+}
+
 /// Whether an endpoint broke off on a request that it had received: of such, two are enough.
 fn breaks_off(cause: Cause) -> bool {
     matches!(

@@ -91,9 +91,11 @@ fn write_policy(f: &mut Formatter<'_>, policy: &Policy) -> fmt::Result {
         tls_redirect,
         maintenance,
         bypass,
+        outlier_detection,
+        slow_start,
     } = policy;
     let builtin = Policy::default();
-    let sections: [(bool, &str, &dyn fmt::Debug); 6] = [
+    let sections: [(bool, &str, &dyn fmt::Debug); 8] = [
         (*timeouts != builtin.timeouts, "timeouts", timeouts),
         (*retry != builtin.retry, "retry", retry),
         (
@@ -112,6 +114,12 @@ fn write_policy(f: &mut Formatter<'_>, policy: &Policy) -> fmt::Result {
             maintenance,
         ),
         (*bypass != builtin.bypass, "bypass", bypass),
+        (
+            *outlier_detection != builtin.outlier_detection,
+            "outlierDetection",
+            outlier_detection,
+        ),
+        (*slow_start != builtin.slow_start, "slowStart", slow_start),
     ];
     for (differs, name, section) in sections {
         if differs {

@@ -22,17 +22,21 @@ mod control;
 mod exposition;
 mod process;
 mod routes;
+mod upstreams;
 
 pub use control::Control;
 pub use routes::{RouteLabels, RouteMetrics};
+pub use upstreams::UpstreamMetrics;
 
 use causes::CauseCounters;
 use routes::Routes;
+use upstreams::Upstreams;
 
 /// The counters of one process.
 pub struct Metrics {
     workers: Box<[Worker]>,
     routes: Routes,
+    upstreams: Upstreams,
     control: Control,
     started: SystemTime,
 }
@@ -66,6 +70,7 @@ impl Metrics {
         Arc::new(Self {
             workers: (0..workers).map(|_| Worker::default()).collect(),
             routes: Routes::new(workers),
+            upstreams: Upstreams::default(),
             control: Control::default(),
             started: SystemTime::now(),
         })
@@ -80,6 +85,12 @@ impl Metrics {
     /// The handle for requests that no route matched.
     pub fn unrouted(&self) -> Arc<RouteMetrics> {
         self.routes.resolve(&RouteLabels::default())
+    }
+
+    /// The handle for what happens in an upstream, `namespace/service:port`: the same one as long as
+    /// anybody holds it.
+    pub fn upstream(&self, label: &str) -> Arc<UpstreamMetrics> {
+        self.upstreams.resolve(label)
     }
 
     /// What the control plane tells.
@@ -317,6 +328,31 @@ mod tests {
             &format!("bywash_upstream_attempt_failures_total{{cause=\"{label}\"}} 1"),
         );
         assert_has(&text, "bywash_retries_total 1");
+    }
+
+    #[test]
+    fn what_happens_in_an_upstream_is_counted_until_it_is_gone() {
+        let metrics = Metrics::new(1);
+        let upstream = metrics.upstream("shop/cart:80");
+        assert!(!metrics.encode().unwrap().contains("shop/cart"));
+        for _ in 0..3 {
+            upstream.ejected();
+        }
+        upstream.readmitted();
+        upstream.removed_while_ejected();
+        upstream.retry_over_budget();
+        let text = metrics.encode().unwrap();
+        let labels = r#"{upstream="shop/cart:80"}"#;
+        for line in [
+            "bywash_upstream_ejections_total{} 3",
+            "bywash_upstream_readmissions_total{} 1",
+            "bywash_upstream_ejected_endpoints{} 1",
+            "bywash_retries_over_budget_total{} 1",
+        ] {
+            assert_has(&text, &line.replace("{}", labels));
+        }
+        drop(upstream);
+        assert!(!metrics.encode().unwrap().contains("shop/cart"));
     }
 
     #[test]

@@ -4,16 +4,42 @@
 //! average time to a response head. Drawing two and taking the cheaper one spreads the load without
 //! the herd that runs to the single cheapest. An endpoint of which nothing is known yet is taken to
 //! be as fast as the one that it is compared with.
+//!
+//! Ejected endpoints are passed over. One that a drawn pair meets costs a look at the whole set; while
+//! all work, it costs two loads.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use super::endpoint::Endpoint;
+use super::readmission::{Readmission, Trial};
+
+/// What a request wants of its next endpoint.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wish<'a> {
+    /// Endpoints that it has tried: others are preferred.
+    pub tried: &'a [SocketAddr],
+    /// Whether it may be what a half-open endpoint is tried with.
+    pub may_try: bool,
+    /// Over which time an endpoint that joined gets its share.
+    pub slow_start: Duration,
+}
+
+/// An endpoint, and what is to be done about the others.
+#[derive(Debug)]
+pub struct Choice {
+    /// Where the request goes.
+    pub endpoint: Arc<Endpoint>,
+    /// It is half-open, and tried with this request.
+    pub trial: Option<Trial>,
+    /// Another one's ejection is over.
+    pub due: Option<Readmission>,
+}
 
 /// The endpoints of an upstream at one moment.
 #[derive(Debug, Default)]
@@ -34,25 +60,76 @@ impl EndpointSet {
         }
     }
 
-    /// Chooses an endpoint, one that was not tried while there is one. `typical` is the time to a
-    /// response head over the whole upstream, in microseconds.
+    /// Chooses an endpoint. `typical` is the time to a response head over the whole upstream, in
+    /// microseconds.
     pub fn choose(
         &self,
-        tried: &[SocketAddr],
-        typical: f32,
+        wish: &Wish<'_>,
+        (typical, now): (f32, Instant),
         rng: &mut SmallRng,
-    ) -> Option<&Arc<Endpoint>> {
+    ) -> Option<Choice> {
         let usable = self.usable();
-        let now = Instant::now();
-        if tried.is_empty() {
-            return better_of_two(usable, |e, other| cost(e, other, typical, now), rng);
+        let better = |a: &Arc<Endpoint>, b: &Arc<Endpoint>, rng: &mut SmallRng| {
+            let second = is_better(b, a, (wish.slow_start, typical, now), rng);
+            Arc::clone(if second { b } else { a })
+        };
+        let (a, b) = two_of(usable.len(), rng);
+        let (a, b) = (usable.get(a)?, usable.get(b)?);
+        if wish.tried.is_empty() && a.standing().is_closed() && b.standing().is_closed() {
+            return Some(Choice::of(better(a, b, rng)));
         }
-        let fresh = |e: &&Arc<Endpoint>| !tried.contains(&e.address());
-        let mut left: Vec<_> = usable.iter().filter(fresh).collect();
-        if left.is_empty() {
-            left = usable.iter().collect();
+        let due = usable.iter().find_map(|e| Readmission::begin(e, now));
+        if wish.may_try
+            && let Some(trial) = usable.iter().find_map(Trial::begin)
+        {
+            let endpoint = Arc::clone(trial.endpoint());
+            let trial = Some(trial);
+            return Some(Choice {
+                endpoint,
+                trial,
+                due,
+            });
         }
-        better_of_two(&left, |e, other| cost(e, other, typical, now), rng).copied()
+        let fresh = |e: &Endpoint| !wish.tried.contains(&e.address());
+        let closed = |e: &Endpoint| e.standing().is_closed();
+        let (a, b) = draw(usable, |e| closed(e) && fresh(e), rng)
+            .or_else(|| draw(usable, closed, rng))
+            .or_else(|| draw(usable, fresh, rng))
+            .unwrap_or((a, b));
+        Some(Choice {
+            due,
+            ..Choice::of(better(a, b, rng))
+        })
+    }
+}
+
+impl Choice {
+    fn of(endpoint: Arc<Endpoint>) -> Self {
+        Self {
+            endpoint,
+            trial: None,
+            due: None,
+        }
+    }
+}
+
+/// Whether an endpoint is better than the other that was drawn. One that begins slowly stands back
+/// more often than not, and that is not a matter of cost: with nothing in flight the cheaper of two
+/// has all requests.
+fn is_better(
+    endpoint: &Endpoint,
+    other: &Endpoint,
+    (slow_start, typical, now): (Duration, f32, Instant),
+    rng: &mut SmallRng,
+) -> bool {
+    let mut stands_back = |endpoint: &Endpoint| {
+        let share = endpoint.share(slow_start, now);
+        share < 1.0 && rng.random::<f32>() >= share
+    };
+    match (stands_back(endpoint), stands_back(other)) {
+        (true, false) => false,
+        (false, true) => true,
+        _ => cost(endpoint, other, typical, now) < cost(other, endpoint, typical, now),
     }
 }
 
@@ -62,25 +139,29 @@ fn cost(endpoint: &Endpoint, other: &Endpoint, typical: f32, now: Instant) -> f3
     endpoint.load(typical, now) * known.unwrap_or(typical)
 }
 
-/// `cost` is that of its first argument when drawn with the second.
-fn better_of_two<'a, T>(
-    from: &'a [T],
-    cost: impl Fn(&T, &T) -> f32,
+/// Two of those that are wanted, drawn at random; twice the same where there is only one.
+fn draw<'a>(
+    from: &'a [Arc<Endpoint>],
+    wanted: impl Fn(&Endpoint) -> bool,
     rng: &mut SmallRng,
-) -> Option<&'a T> {
-    match from {
-        [] | [_] => from.first(),
-        _ => {
-            let first = rng.random_range(0..from.len());
-            let second = (first + rng.random_range(1..from.len())) % from.len();
-            let (first, second) = (&from[first], &from[second]);
-            Some(if cost(second, first) < cost(first, second) {
-                second
-            } else {
-                first
-            })
-        }
+) -> Option<(&'a Arc<Endpoint>, &'a Arc<Endpoint>)> {
+    let all = || from.iter().filter(|endpoint| wanted(endpoint));
+    let (a, b) = two_of(all().count(), rng);
+    Some((all().nth(a)?, all().nth(b)?))
+}
+
+/// Two different numbers below this one, where there are two.
+fn two_of(count: usize, rng: &mut SmallRng) -> (usize, usize) {
+    if count < 2 {
+        return (0, 0);
     }
+    let first = rng.random_range(0..count);
+    (first, (first + rng.random_range(1..count)) % count)
+}
+
+/// From 0 to 1, from this thread's generator.
+pub fn random() -> f64 {
+    with_rng(|rng| rng.random())
 }
 
 /// Runs with this thread's generator: fast, seeded once, good for spreading, not for secrets.
@@ -97,7 +178,8 @@ fn seeded() -> SmallRng {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use crate::telemetry::metrics::Metrics;
+    use crate::upstream::endpoint::Origin;
 
     use super::*;
 
@@ -106,7 +188,16 @@ mod tests {
     /// This many endpoints, of which nothing is known.
     fn set(endpoints: u8) -> EndpointSet {
         let epoch = Instant::now();
-        let endpoint = |n| Arc::new(Endpoint::new(([10, 0, 0, n], 80).into(), 1, epoch));
+        let metrics = Metrics::new(1).upstream("shop/cart:80");
+        let endpoint = |n| {
+            let origin = Origin {
+                workers: 1,
+                epoch,
+                joined: None,
+                metrics: Arc::clone(&metrics),
+            };
+            Arc::new(Endpoint::new(([10, 0, 0, n], 80).into(), origin))
+        };
         EndpointSet {
             ready: (0..endpoints).map(endpoint).collect(),
             draining: Vec::new(),
@@ -117,9 +208,10 @@ mod tests {
     fn share_of_the_last(set: &EndpointSet) -> usize {
         let mut rng = SmallRng::seed_from_u64(7);
         let last = set.ready.last().map(|endpoint| endpoint.address());
-        let choices = (0..1_000).map(|_| set.choose(&[], TYPICAL, &mut rng));
-        choices
-            .filter(|chosen| chosen.map(|endpoint| endpoint.address()) == last)
+        let choose = |_| set.choose(&Wish::default(), (TYPICAL, Instant::now()), &mut rng);
+        let chosen = (0..1_000).map(choose);
+        chosen
+            .filter(|choice| choice.as_ref().map(|c| c.endpoint.address()) == last)
             .count()
     }
 
@@ -144,5 +236,34 @@ mod tests {
         let busy = set(5);
         let _in_flight = busy.ready[4].begin();
         assert_eq!(share_of_the_last(&busy), 0);
+    }
+
+    #[test]
+    fn an_endpoint_that_joined_later_begins_with_a_tenth_and_has_its_share_after_half_a_minute() {
+        let start = Instant::now();
+        let mut set = set(4);
+        let origin = Origin {
+            workers: 1,
+            epoch: start,
+            joined: Some(start),
+            metrics: Metrics::new(1).upstream("shop/cart:80"),
+        };
+        let joined = Endpoint::new(([10, 0, 0, 9], 80).into(), origin);
+        let last = joined.address();
+        set.ready.push(Arc::new(joined));
+        let wish = Wish {
+            slow_start: Duration::from_secs(30),
+            ..Wish::default()
+        };
+        let mut rng = SmallRng::seed_from_u64(7);
+        for (seconds, expected) in [(0, 10..=35), (15, 80..=140), (30, 160..=240)] {
+            let at = (TYPICAL, start + Duration::from_secs(seconds));
+            let chosen = (0..1_000).filter_map(|_| set.choose(&wish, at, &mut rng));
+            let share = chosen.filter(|c| c.endpoint.address() == last).count();
+            assert!(
+                expected.contains(&share),
+                "{share} of 1000 after {seconds} s"
+            );
+        }
     }
 }

@@ -5,23 +5,48 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use crate::telemetry::metrics::UpstreamMetrics;
+
 use super::connection::Connection;
 use super::latency::Latency;
 use super::phantom::PhantomLoad;
 use super::pool::Pool;
+use super::standing::Standing;
+use super::window::Window;
 
 /// An endpoint; shared by all workers, outlives snapshots.
 #[derive(Debug)]
 pub struct Endpoint {
     address: SocketAddr,
+    standing: Standing,
     latency: Latency,
     phantom: PhantomLoad,
     in_flight: AtomicU32,
+    window: Window,
+    /// When it joined, if others were there before it.
+    joined: Option<Instant>,
+    metrics: Arc<UpstreamMetrics>,
     /// By worker.
     pools: Box<[Pool]>,
     /// No longer part of its upstream: takes no connection back.
     retired: AtomicBool,
 }
+
+/// What a new endpoint begins with.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// Each has a pool.
+    pub workers: usize,
+    /// Where its times begin.
+    pub epoch: Instant,
+    /// When it joined, if others were there before it.
+    pub joined: Option<Instant>,
+    /// Those of its upstream.
+    pub metrics: Arc<UpstreamMetrics>,
+}
+
+/// The part of its share that an endpoint has at once where it begins slowly.
+const FIRST_SHARE: f32 = 0.1;
 
 /// A request that the endpoint is working on; counts until dropped.
 #[derive(Debug)]
@@ -29,12 +54,22 @@ pub struct InFlight(Arc<Endpoint>);
 
 impl Endpoint {
     /// An endpoint without connections.
-    pub fn new(address: SocketAddr, workers: usize, epoch: Instant) -> Self {
+    pub fn new(address: SocketAddr, origin: Origin) -> Self {
+        let Origin {
+            workers,
+            epoch,
+            joined,
+            metrics,
+        } = origin;
         Self {
             address,
+            standing: Standing::new(epoch),
             latency: Latency::new(epoch),
             phantom: PhantomLoad::new(epoch),
             in_flight: AtomicU32::new(0),
+            window: Window::new(epoch),
+            joined,
+            metrics,
             pools: (0..workers.max(1)).map(|_| Pool::default()).collect(),
             retired: AtomicBool::new(false),
         }
@@ -63,6 +98,50 @@ impl Endpoint {
     )]
     pub fn load(&self, typical: f32, now: Instant) -> f32 {
         self.in_flight() as f32 + self.phantom.load(typical, now) + 1.0
+    }
+
+    /// Its part of an even share, from 0 to 1, where one that joins later begins slowly.
+    pub fn share(&self, slow_start: Duration, now: Instant) -> f32 {
+        match self.joined {
+            None => 1.0,
+            Some(joined) => {
+                let age = now.saturating_duration_since(joined);
+                if age >= slow_start {
+                    return 1.0;
+                }
+                let grown = age.as_secs_f32() / slow_start.as_secs_f32();
+                FIRST_SHARE + (1.0 - FIRST_SHARE) * grown
+            }
+        }
+    }
+
+    /// Whether it is ejected.
+    pub fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// How its last requests ended.
+    pub fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// Takes an exchange that ended as it should, response body included.
+    pub fn completed(&self, now: Instant) {
+        self.standing.succeeded();
+        self.window.succeeded(now);
+    }
+
+    pub(super) fn ejected(&self) {
+        self.metrics.ejected();
+    }
+
+    pub(super) fn readmitted(&self) {
+        self.metrics.readmitted();
+        self.window.clear();
+    }
+
+    pub(super) fn forget_latency(&self) {
+        self.latency.forget();
     }
 
     /// Takes an answer that is not an error of the server.
@@ -120,6 +199,14 @@ impl Endpoint {
     pub fn retire(&self) {
         self.retired.store(true, Relaxed);
         self.pools.iter().for_each(Pool::clear);
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        if !self.standing.is_closed() {
+            self.metrics.removed_while_ejected();
+        }
     }
 }
 

@@ -65,6 +65,11 @@ impl Latency {
         self.update(now, |average, _| sample.max(average));
     }
 
+    /// Nothing is known any more.
+    pub fn forget(&self) {
+        self.packed.store(0, Relaxed);
+    }
+
     /// A lost race against another worker loses one sample, which is fine.
     fn update(&self, now: Instant, next: impl Fn(f32, f32) -> f32) {
         let current = self.packed.load(Relaxed);

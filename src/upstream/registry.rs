@@ -23,8 +23,11 @@ use crate::routing::snapshot::{
     EndpointSource, EndpointSpec, EndpointState, Snapshot, Upstream as Spec, UpstreamId,
 };
 
-use super::balance::{EndpointSet, with_rng};
-use super::endpoint::Endpoint;
+use crate::telemetry::metrics::{Metrics, UpstreamMetrics};
+
+use super::balance::{Choice, EndpointSet, Wish, with_rng};
+use super::budget::Budget;
+use super::endpoint::{Endpoint, Origin};
 use super::latency::Latency;
 use super::names::keep_resolved;
 
@@ -38,6 +41,8 @@ pub struct Settings {
     pub workers: usize,
     /// Which addresses may be connected to.
     pub address_rules: AddressRules,
+    /// Where what happens to endpoints is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// The live upstreams.
@@ -62,9 +67,22 @@ pub type Attached = BTreeMap<UpstreamId, Arc<Upstream>>;
 #[derive(Debug)]
 pub struct Upstream {
     id: UpstreamId,
-    /// Of requests that succeeded, whatever the endpoint.
-    typical: Arc<Latency>,
+    shared: Arc<Shared>,
     endpoints: Endpoints,
+}
+
+/// The endpoints that take new requests.
+pub(super) type Members = Vec<Arc<Endpoint>>;
+
+/// What lives as long as the identity, however often the endpoints change.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// Of requests that succeeded, whatever the endpoint.
+    typical: Latency,
+    budget: Budget,
+    metrics: Arc<UpstreamMetrics>,
+    /// As of the newest snapshot; locked while an ejection is decided.
+    members: Mutex<Members>,
 }
 
 #[derive(Debug)]
@@ -77,7 +95,24 @@ enum Endpoints {
 #[derive(Debug)]
 pub struct NamedUpstream {
     id: UpstreamId,
+    shared: Arc<Shared>,
     resolved: ArcSwap<Result<EndpointSet, Cause>>,
+}
+
+impl Shared {
+    fn has_members(&self) -> bool {
+        !self.lock().is_empty()
+    }
+
+    fn now_has(&self, set: &EndpointSet) {
+        let before = std::mem::replace(&mut *self.lock(), set.usable().to_vec());
+        drop(before);
+    }
+
+    /// A list is replaced at once, so that a poisoned lock can be used.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Upstream {
@@ -88,22 +123,37 @@ impl Upstream {
 
     /// The time to a response head over all its endpoints, in microseconds.
     pub fn typical(&self, now: Instant) -> f32 {
-        self.typical.micros(now).unwrap_or(UNKNOWN)
+        self.shared.typical.micros(now).unwrap_or(UNKNOWN)
     }
 
     /// Takes an answer of one of its endpoints that is not an error of the server.
     pub fn succeeded(&self, took: Duration, now: Instant) {
-        self.typical.success(took, now);
+        self.shared.typical.success(took, now);
     }
 
-    /// Chooses an endpoint, one that was not tried while there is one.
+    /// What its retries may cost.
+    pub fn budget(&self) -> &Budget {
+        &self.shared.budget
+    }
+
+    /// Where what happens to it is counted.
+    pub fn metrics(&self) -> &UpstreamMetrics {
+        &self.shared.metrics
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Chooses an endpoint.
     ///
     /// # Errors
     /// With the cause, when there is none to choose from.
-    pub fn choose(&self, tried: &[SocketAddr]) -> Result<Arc<Endpoint>, Cause> {
+    pub fn choose(&self, wish: &Wish<'_>) -> Result<Choice, Cause> {
         let choose = |set: &EndpointSet| {
-            let typical = self.typical(Instant::now());
-            with_rng(|rng| set.choose(tried, typical, rng).cloned()).ok_or(Cause::NoEndpoints)
+            let now = Instant::now();
+            let at = (self.typical(now), now);
+            with_rng(|rng| set.choose(wish, at, rng)).ok_or(Cause::NoEndpoints)
         };
         match &self.endpoints {
             Endpoints::Known(set) => choose(&set.load()),
@@ -160,7 +210,7 @@ impl Registry {
             let live = match state.upstreams.remove(id) {
                 Some((before, live)) if before == *spec => live,
                 Some((_, before)) => self.update(&mut state, spec, before),
-                None => self.build(&mut state, id, spec, Arc::new(Latency::new(self.epoch))),
+                None => self.build(&mut state, id, spec, Arc::new(self.shared(id))),
             };
             upstreams.insert(id.clone(), (spec.clone(), live));
         }
@@ -182,14 +232,17 @@ impl Registry {
     /// Takes the addresses that a name resolved to.
     fn resolved(&self, upstream: &NamedUpstream, addresses: &[SocketAddr]) {
         let mut state = self.lock();
+        let named = (&upstream.id, &*upstream.shared);
+        let joined = upstream.shared.has_members().then(Instant::now);
         let ready = addresses
             .iter()
-            .map(|a| self.endpoint(&mut state, &upstream.id, *a))
+            .map(|a| self.endpoint(&mut state, named, (*a, joined)))
             .collect();
         let set = EndpointSet {
             ready,
             draining: Vec::new(),
         };
+        upstream.shared.now_has(&set);
         upstream.resolved.store(Arc::new(Ok(set)));
         retire_unnamed(&mut state);
     }
@@ -203,11 +256,13 @@ impl Registry {
     ) -> Arc<Upstream> {
         match (&spec.endpoints, &live.endpoints) {
             (EndpointSource::Known(specs), Endpoints::Known(set)) => {
-                set.store(Arc::new(self.set(state, &live.id, specs)));
+                let next = self.set(state, (&live.id, &live.shared), specs);
+                live.shared.now_has(&next);
+                set.store(Arc::new(next));
                 live
             }
             _ => {
-                let next = self.build(state, &live.id, spec, Arc::clone(&live.typical));
+                let next = self.build(state, &live.id, spec, Arc::clone(&live.shared));
                 // The addresses of one name serve until those of the next are there.
                 if let (Endpoints::Named(before), Endpoints::Named(next)) =
                     (&live.endpoints, &next.endpoints)
@@ -225,27 +280,45 @@ impl Registry {
         state: &mut State,
         id: &UpstreamId,
         spec: &Spec,
-        typical: Arc<Latency>,
+        shared: Arc<Shared>,
     ) -> Arc<Upstream> {
         let endpoints = match &spec.endpoints {
             EndpointSource::Known(specs) => {
-                Endpoints::Known(ArcSwap::from_pointee(self.set(state, id, specs)))
+                let set = self.set(state, (id, &shared), specs);
+                shared.now_has(&set);
+                Endpoints::Known(ArcSwap::from_pointee(set))
             }
             EndpointSource::Name { name, port } => {
-                Endpoints::Named(self.named(state, id, Arc::clone(name), *port))
+                let target = (Arc::clone(name), *port);
+                Endpoints::Named(self.named(state, (id, &shared), target))
             }
         };
         Arc::new(Upstream {
             id: id.clone(),
-            typical,
+            shared,
             endpoints,
         })
     }
 
-    fn set(&self, state: &mut State, id: &UpstreamId, specs: &[EndpointSpec]) -> EndpointSet {
+    fn shared(&self, id: &UpstreamId) -> Shared {
+        Shared {
+            typical: Latency::new(self.epoch),
+            budget: Budget::new(self.epoch),
+            metrics: self.settings.metrics.upstream(&id.to_string()),
+            members: Mutex::default(),
+        }
+    }
+
+    fn set(
+        &self,
+        state: &mut State,
+        upstream: (&UpstreamId, &Shared),
+        specs: &[EndpointSpec],
+    ) -> EndpointSet {
+        let joined = upstream.1.has_members().then(Instant::now);
         let mut set = EndpointSet::default();
         for spec in specs {
-            let endpoint = self.endpoint(state, id, spec.address);
+            let endpoint = self.endpoint(state, upstream, (spec.address, joined));
             match spec.state {
                 EndpointState::Ready => set.ready.push(endpoint),
                 EndpointState::Draining => set.draining.push(endpoint),
@@ -254,8 +327,21 @@ impl Registry {
         set
     }
 
-    fn endpoint(&self, state: &mut State, id: &UpstreamId, address: SocketAddr) -> Arc<Endpoint> {
-        let new = || Arc::new(Endpoint::new(address, self.settings.workers, self.epoch));
+    fn endpoint(
+        &self,
+        state: &mut State,
+        (id, shared): (&UpstreamId, &Shared),
+        (address, joined): (SocketAddr, Option<Instant>),
+    ) -> Arc<Endpoint> {
+        let new = || {
+            let origin = Origin {
+                workers: self.settings.workers,
+                epoch: self.epoch,
+                joined,
+                metrics: Arc::clone(&shared.metrics),
+            };
+            Arc::new(Endpoint::new(address, origin))
+        };
         let endpoint = state
             .endpoints
             .entry((id.clone(), address))
@@ -266,12 +352,12 @@ impl Registry {
     fn named(
         self: &Arc<Self>,
         state: &mut State,
-        id: &UpstreamId,
-        name: Arc<str>,
-        port: u16,
+        (id, shared): (&UpstreamId, &Arc<Shared>),
+        target: (Arc<str>, u16),
     ) -> Arc<NamedUpstream> {
         let named = Arc::new(NamedUpstream {
             id: id.clone(),
+            shared: Arc::clone(shared),
             resolved: ArcSwap::from_pointee(Err(Cause::DnsTimeout)),
         });
         let Some(resolver) = resolver(state) else {
@@ -289,7 +375,7 @@ impl Registry {
             }
             true
         };
-        tokio::spawn(keep_resolved(resolver, (name, port), take));
+        tokio::spawn(keep_resolved(resolver, target, take));
         named
     }
 

@@ -139,6 +139,7 @@ impl Setup {
         let registry = Registry::new(UpstreamSettings {
             workers: self.settings.workers.get(),
             address_rules: self.rules,
+            metrics: metrics.clone(),
         });
         let attached = registry.attach(&self.snapshot);
         let nothing = Serving::nothing(&metrics);

@@ -10,6 +10,7 @@ use prometheus_client::metrics::MetricType;
 use super::causes::LABELS;
 use super::process::ProcessFacts;
 use super::routes::{BOUNDS, RouteMetrics, STATUSES, Totals};
+use super::upstreams::UpstreamMetrics;
 use super::{Metrics, Worker};
 
 type Labels<'a> = Vec<(&'a str, &'a str)>;
@@ -51,6 +52,7 @@ impl Collector for Metrics {
         self.encode_routes(&mut encoder)?;
         self.encode_connections(&mut encoder)?;
         self.encode_attempts(&mut encoder)?;
+        self.encode_upstreams(&mut encoder)?;
         self.encode_control(&mut encoder)?;
         self.encode_process(&mut encoder)
     }
@@ -77,6 +79,19 @@ fn by_value<'a>(
         let counts = counts(totals).into_iter().filter(|(_, count)| *count > 0);
         counts.map(move |(value, count)| (route_labels(Some((label, value)), route), count))
     })
+}
+
+/// The samples of one counter per upstream, without those that are zero.
+fn by_upstream(
+    upstreams: &[Arc<UpstreamMetrics>],
+    count: fn(&UpstreamMetrics) -> u64,
+) -> impl Iterator<Item = (Labels<'_>, u64)> {
+    let counts = upstreams
+        .iter()
+        .map(move |upstream| (upstream, count(upstream)));
+    counts
+        .filter(|(_, count)| *count > 0)
+        .map(|(upstream, count)| (vec![("upstream", upstream.label())], count))
 }
 
 fn statuses(totals: &Totals) -> Vec<(&'static str, u64)> {
@@ -205,6 +220,40 @@ impl Metrics {
         )?;
         let text = ("retries", "Attempts that followed a failed one");
         total(encoder, text, self.sum(|worker| &worker.retries))
+    }
+
+    fn encode_upstreams(&self, encoder: &mut DescriptorEncoder) -> Result<(), Error> {
+        let upstreams = self.upstreams.live();
+        let text = (
+            "upstream_ejections",
+            "Endpoints left out because they failed too often",
+        );
+        counter(
+            encoder,
+            text,
+            by_upstream(&upstreams, UpstreamMetrics::ejections),
+        )?;
+        let text = ("upstream_readmissions", "Ejected endpoints that came back");
+        counter(
+            encoder,
+            text,
+            by_upstream(&upstreams, UpstreamMetrics::readmissions),
+        )?;
+        let text = (
+            "retries_over_budget",
+            "Retries that did not happen because their upstream's budget was exhausted",
+        );
+        let samples = by_upstream(&upstreams, UpstreamMetrics::retries_over_budget);
+        counter(encoder, text, samples)?;
+        let text = "Endpoints that are left out now";
+        let name = "upstream_ejected_endpoints";
+        let mut ejected = encoder.encode_descriptor(name, text, None, MetricType::Gauge)?;
+        for upstream in upstreams.iter().filter(|upstream| upstream.ejections() > 0) {
+            ejected
+                .encode_family(&[("upstream", upstream.label())])?
+                .encode_gauge(&upstream.ejected_now())?;
+        }
+        Ok(())
     }
 
     fn encode_control(&self, encoder: &mut DescriptorEncoder) -> Result<(), Error> {

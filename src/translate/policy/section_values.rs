@@ -43,6 +43,8 @@ impl Describe for Retry {
             backoff_max,
             non_idempotent,
             buffer_bytes,
+            // Not a field of the resource yet.
+            budget: _,
         } = self;
         let RetryOn {
             connect_failure,

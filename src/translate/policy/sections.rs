@@ -143,6 +143,7 @@ fn read_retry(spec: &GatewayPolicySpec) -> Section<Retry> {
         buffer_bytes: bytes
             .and_then(|bytes| usize::try_from(bytes).ok())
             .unwrap_or(builtin.buffer_bytes),
+        budget: builtin.budget,
     };
     obey(rules::RETRY, section)?;
     obey(rules::BACKOFF, wait)?;

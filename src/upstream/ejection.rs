@@ -1,0 +1,455 @@
+//! When an endpoint is left out, and how it comes back: a pure state machine.
+//!
+//! Closed, open and half-open have the meaning they have for circuit breakers: closed takes requests,
+//! open takes none, half-open is being tried. An endpoint that was left out is first tried by a
+//! connection that nobody waits for, then by one request at a time; only then it is closed again.
+//! Each time it fails anew it stays away twice as long; each minute in which it worked takes one
+//! doubling back.
+//!
+//! Times are milliseconds since an epoch of the caller's. The machine fits one atomic word
+//! ([`State::pack`]), so that no worker ever sees half a change.
+
+use std::time::Duration;
+
+use crate::routing::policy::{Ejection, OutlierDetection};
+
+/// Successes in the half-open state that close it.
+const SUCCESSES_TO_CLOSE: u8 = 2;
+
+/// So long an endpoint must work for one doubling to be forgotten.
+const FORGIVEN_AFTER_MS: u64 = 60_000;
+
+/// Jitter: the ejection is up to this part longer or shorter.
+const JITTER: f64 = 0.2;
+
+/// The largest time that fits: 38 bits, eight years.
+const LATEST_MS: u64 = (1 << 38) - 1;
+
+/// How an endpoint failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// No connection, or it vanished.
+    Connectivity,
+    /// It was connected, and did not give a valid answer.
+    Answer,
+}
+
+/// The state of one endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// In use.
+    Closed {
+        /// When it was last closed.
+        since: u64,
+        /// How often in a row it was ejected.
+        ejections: u8,
+        /// Failures in a row, of any kind.
+        failures: u8,
+        /// Failures to connect in a row.
+        connect_failures: u8,
+    },
+    /// Left out.
+    Open {
+        /// When it may be tried again.
+        until: u64,
+        /// How often in a row it was ejected, this time included.
+        ejections: u8,
+    },
+    /// Half-open: a connection is being opened, and no request is sent.
+    Connecting {
+        /// How often in a row it was ejected.
+        ejections: u8,
+    },
+    /// Half-open: one request at a time.
+    Trying {
+        /// How often in a row it was ejected.
+        ejections: u8,
+        /// Requests that succeeded since.
+        successes: u8,
+        /// Whether a request is on its way.
+        busy: bool,
+    },
+}
+
+impl State {
+    /// One of which nothing is known is in use.
+    pub const NEW: Self = Self::Closed {
+        since: 0,
+        ejections: 0,
+        failures: 0,
+        connect_failures: 0,
+    };
+
+    /// Whether it takes requests.
+    pub fn is_closed(self) -> bool {
+        matches!(self, Self::Closed { .. })
+    }
+
+    /// After a request that ended as it should; only those that are counted in a row are forgotten.
+    pub fn succeeded(self) -> Self {
+        match self {
+            Self::Closed {
+                since, ejections, ..
+            } => Self::Closed {
+                since,
+                ejections,
+                failures: 0,
+                connect_failures: 0,
+            },
+            // An answer to a request that began before the ejection.
+            late => late,
+        }
+    }
+
+    /// After a failure; those of requests that began before an ejection no longer count.
+    pub fn failed(self, fault: Fault) -> Self {
+        match self {
+            Self::Closed {
+                since,
+                ejections,
+                failures,
+                connect_failures,
+            } => Self::Closed {
+                since,
+                ejections,
+                failures: failures.saturating_add(1),
+                connect_failures: match fault {
+                    Fault::Connectivity => connect_failures.saturating_add(1),
+                    Fault::Answer => 0,
+                },
+            },
+            late => late,
+        }
+    }
+
+    /// Whether it failed too often in a row.
+    pub fn is_due(self, rules: &OutlierDetection) -> bool {
+        match self {
+            Self::Closed {
+                failures,
+                connect_failures,
+                ..
+            } => {
+                failures >= rules.consecutive_failures
+                    || connect_failures >= rules.consecutive_connect_failures
+            }
+            _ => false,
+        }
+    }
+
+    /// Closed → open. `random` is from 0 to 1.
+    pub fn eject(self, rules: &Ejection, now: u64, random: f64) -> Option<Self> {
+        let Self::Closed {
+            since, ejections, ..
+        } = self
+        else {
+            return None;
+        };
+        let forgiven = now.saturating_sub(since) / FORGIVEN_AFTER_MS;
+        let forgiven = u8::try_from(forgiven).unwrap_or(u8::MAX);
+        Some(open(ejections.saturating_sub(forgiven), rules, now, random))
+    }
+
+    /// Open → half-open, when its time has come: a connection is to be opened.
+    pub fn connect(self, now: u64) -> Option<Self> {
+        match self {
+            Self::Open { until, ejections } if until <= now => Some(Self::Connecting { ejections }),
+            _ => None,
+        }
+    }
+
+    /// Open: it may be tried then at the latest.
+    pub fn hasten(self, latest: u64) -> Option<Self> {
+        match self {
+            Self::Open { until, ejections } if until > latest => Some(Self::Open {
+                until: latest,
+                ejections,
+            }),
+            _ => None,
+        }
+    }
+
+    /// Half-open: the connection stands.
+    pub fn connected(self) -> Option<Self> {
+        match self {
+            Self::Connecting { ejections } => Some(Self::Trying {
+                ejections,
+                successes: 0,
+                busy: false,
+            }),
+            _ => None,
+        }
+    }
+
+    /// Half-open → open: it cannot be connected to.
+    pub fn not_connected(self, rules: &Ejection, now: u64, random: f64) -> Option<Self> {
+        match self {
+            Self::Connecting { ejections } => Some(open(ejections, rules, now, random)),
+            _ => None,
+        }
+    }
+
+    /// Half-open: the next request, if none is on its way.
+    pub fn start_trial(self) -> Option<Self> {
+        match self {
+            Self::Trying {
+                ejections,
+                successes,
+                busy: false,
+            } => Some(Self::Trying {
+                ejections,
+                successes,
+                busy: true,
+            }),
+            _ => None,
+        }
+    }
+
+    /// Half-open: a request ended without saying anything of the endpoint.
+    pub fn trial_abandoned(self) -> Option<Self> {
+        match self {
+            Self::Trying {
+                ejections,
+                successes,
+                busy: true,
+            } => Some(Self::Trying {
+                ejections,
+                successes,
+                busy: false,
+            }),
+            _ => None,
+        }
+    }
+
+    /// Half-open → closed, after enough of them.
+    pub fn trial_succeeded(self, now: u64) -> Option<Self> {
+        match self {
+            Self::Trying {
+                ejections,
+                successes,
+                busy: true,
+            } => Some(if successes + 1 >= SUCCESSES_TO_CLOSE {
+                Self::Closed {
+                    since: now.min(LATEST_MS),
+                    ejections,
+                    failures: 0,
+                    connect_failures: 0,
+                }
+            } else {
+                Self::Trying {
+                    ejections,
+                    successes: successes + 1,
+                    busy: false,
+                }
+            }),
+            _ => None,
+        }
+    }
+
+    /// Half-open → open.
+    pub fn trial_failed(self, rules: &Ejection, now: u64, random: f64) -> Option<Self> {
+        match self {
+            Self::Trying {
+                ejections,
+                busy: true,
+                ..
+            } => Some(open(ejections, rules, now, random)),
+            _ => None,
+        }
+    }
+
+    /// As one word: phase, time, ejections, two small numbers. A new one is 0.
+    pub fn pack(self) -> u64 {
+        let (phase, at, ejections, a, b) = match self {
+            Self::Closed {
+                since,
+                ejections,
+                failures,
+                connect_failures,
+            } => (0, since, ejections, failures, connect_failures),
+            Self::Open { until, ejections } => (1, until, ejections, 0, 0),
+            Self::Connecting { ejections } => (2, 0, ejections, 0, 0),
+            Self::Trying {
+                ejections,
+                successes,
+                busy,
+            } => (3, 0, ejections, successes, u8::from(busy)),
+        };
+        let small = u64::from(ejections) << 16 | u64::from(a) << 8 | u64::from(b);
+        phase << 62 | at.min(LATEST_MS) << 24 | small
+    }
+
+    /// The state that a word stands for.
+    pub fn unpack(word: u64) -> Self {
+        let [.., ejections, a, b] = word.to_be_bytes();
+        let at = word >> 24 & LATEST_MS;
+        match word >> 62 {
+            0 => Self::Closed {
+                since: at,
+                ejections,
+                failures: a,
+                connect_failures: b,
+            },
+            1 => Self::Open {
+                until: at,
+                ejections,
+            },
+            2 => Self::Connecting { ejections },
+            _ => Self::Trying {
+                ejections,
+                successes: a,
+                busy: b != 0,
+            },
+        }
+    }
+}
+
+fn open(ejections: u8, rules: &Ejection, now: u64, random: f64) -> State {
+    let until = now.saturating_add(away(ejections, rules, random));
+    State::Open {
+        until: until.min(LATEST_MS),
+        ejections: ejections.saturating_add(1),
+    }
+}
+
+/// How long one that was ejected so often before stays away, in milliseconds.
+fn away(ejections: u8, rules: &Ejection, random: f64) -> u64 {
+    let doubled = rules.base.saturating_mul(1 << ejections.min(16));
+    let jitter = 1.0 - JITTER + 2.0 * JITTER * random.clamp(0.0, 1.0);
+    let away = doubled.min(rules.max).min(Duration::from_millis(LATEST_MS));
+    u64::try_from(away.mul_f64(jitter).as_millis()).unwrap_or(LATEST_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn rules() -> OutlierDetection {
+        OutlierDetection::default()
+    }
+
+    fn after(faults: &[Fault]) -> State {
+        faults.iter().fold(State::NEW, |state, f| state.failed(*f))
+    }
+
+    #[test]
+    fn five_failures_in_a_row_are_too_many_and_of_those_to_connect_three() {
+        use Fault::{Answer, Connectivity};
+        assert!(!after(&[Answer; 4]).is_due(&rules()));
+        assert!(after(&[Answer; 5]).is_due(&rules()));
+        assert!(!after(&[Connectivity; 2]).is_due(&rules()));
+        assert!(after(&[Connectivity; 3]).is_due(&rules()));
+        assert!(!after(&[Connectivity, Connectivity, Answer, Connectivity]).is_due(&rules()));
+        let mixed = [Connectivity, Answer, Connectivity, Connectivity, Answer];
+        assert!(after(&mixed).is_due(&rules()));
+    }
+
+    #[test]
+    fn a_success_between_failures_starts_the_count_anew() {
+        let state = after(&[Fault::Answer; 4]).succeeded();
+        assert_eq!(state, State::NEW);
+    }
+
+    #[test]
+    fn an_ejection_doubles_to_its_maximum_and_a_healthy_minute_takes_one_back() {
+        let rules = rules().ejection;
+        let until = |state| match state {
+            State::Open { until, .. } => until,
+            other => panic!("{other:?}"),
+        };
+        let mut state = State::NEW.eject(&rules, 0, 0.5).unwrap();
+        for expected in [
+            5_000, 10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000,
+        ] {
+            assert_eq!(until(state), expected);
+            let connecting = state.connect(expected).unwrap();
+            state = connecting.not_connected(&rules, 0, 0.5).unwrap();
+        }
+        let closed = State::Closed {
+            since: 0,
+            ejections: 3,
+            failures: 0,
+            connect_failures: 0,
+        };
+        for (healthy, expected) in [(59, 40), (60, 20), (120, 10), (180, 5), (9_000, 5)] {
+            let now = healthy * 1_000;
+            let state = closed.eject(&rules, now, 0.5).unwrap();
+            assert_eq!(until(state) - now, expected * 1_000, "{healthy} s");
+        }
+    }
+
+    #[test]
+    fn it_comes_back_by_a_connection_and_two_requests_one_at_a_time() {
+        let rules = rules().ejection;
+        let open = State::NEW.eject(&rules, 0, 0.5).unwrap();
+        assert_eq!(open.connect(4_999), None);
+        assert_eq!(open.start_trial(), None);
+        let connecting = open.connect(5_000).unwrap();
+        assert_eq!(connecting.start_trial(), None);
+        assert_eq!(connecting.connect(9_000), None);
+        let half_open = connecting.connected().unwrap();
+        let busy = half_open.start_trial().unwrap();
+        assert_eq!(busy.start_trial(), None);
+        assert_eq!(busy.trial_abandoned(), Some(half_open));
+        let once = busy.trial_succeeded(6_000).unwrap();
+        assert!(!once.is_closed());
+        let twice = once.start_trial().unwrap().trial_succeeded(6_000).unwrap();
+        assert!(twice.is_closed());
+        assert!(!busy.trial_failed(&rules, 6_000, 0.5).unwrap().is_closed());
+    }
+
+    fn states() -> impl Strategy<Value = State> {
+        let small = any::<(u8, u8, u8, bool)>();
+        (0_u8..4, 0..=LATEST_MS, small).prop_map(|(phase, at, (ejections, a, b, busy))| match phase
+        {
+            0 => State::Closed {
+                since: at,
+                ejections,
+                failures: a,
+                connect_failures: b,
+            },
+            1 => State::Open {
+                until: at,
+                ejections,
+            },
+            2 => State::Connecting { ejections },
+            _ => State::Trying {
+                ejections,
+                successes: a,
+                busy,
+            },
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn every_state_survives_packing(state in states()) {
+            prop_assert_eq!(State::unpack(state.pack()), state);
+        }
+
+        #[test]
+        fn an_ejection_ends_within_its_bounds_however_often_it_happened(
+            ejections in any::<u8>(), random in 0.0..=1.0_f64,
+        ) {
+            let away = away(ejections, &rules().ejection, random);
+            prop_assert!((4_000..=360_000).contains(&away), "{}", away);
+        }
+
+        /// What the successes and failures of late requests, in any order, never do.
+        #[test]
+        fn what_began_before_an_ejection_changes_nothing_after_it(
+            state in states(), faults in proptest::collection::vec(any::<bool>(), 0..20),
+        ) {
+            prop_assume!(!state.is_closed());
+            let late = faults.into_iter().fold(state, |state, failed| if failed {
+                state.failed(Fault::Answer)
+            } else {
+                state.succeeded()
+            });
+            prop_assert_eq!(late, state);
+            prop_assert!(!late.is_due(&rules()));
+        }
+    }
+}

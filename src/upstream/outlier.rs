@@ -1,0 +1,129 @@
+//! What the attempts of all workers say of an endpoint, and what follows for it.
+//!
+//! Only what this process observed itself counts: a stranger must not be able to have healthy
+//! endpoints left out by asking for what the application answers with an error. An ejection is
+//! decided under a lock of the upstream, so that two workers cannot leave out the last two endpoints
+//! at once; it is taken only when an endpoint has failed too often.
+
+use std::time::{Duration, Instant};
+
+use crate::failure::{Blame, Cause};
+use crate::routing::policy::OutlierDetection;
+
+use super::balance::random;
+use super::ejection::Fault;
+use super::endpoint::Endpoint;
+use super::readmission::Trial;
+use super::registry::Upstream;
+
+/// When the last endpoint fails, the others are tried again this soon.
+const IMPATIENT: Duration = Duration::from_secs(1);
+
+impl Upstream {
+    /// Takes a failed attempt, or a response that broke off.
+    pub fn attempt_failed(
+        &self,
+        endpoint: &Endpoint,
+        (cause, trial): (Cause, Option<Trial>),
+        rules: &OutlierDetection,
+        now: Instant,
+    ) {
+        let Some(fault) = fault(cause, rules) else {
+            // An answer is what a trial is for.
+            if let (Cause::RetriedStatus(_), Some(trial)) = (cause, trial) {
+                trial.succeeded(now);
+            }
+            return;
+        };
+        if let Some(trial) = trial {
+            return trial.failed(rules, now);
+        }
+        let percent = &rules.failure_percent;
+        endpoint.window().failed(now);
+        let in_a_row = endpoint.standing().failed(fault, rules);
+        let totals = endpoint.window().totals(now, percent.window);
+        if in_a_row || totals.reaches(percent.threshold, percent.min_requests) {
+            self.eject(endpoint, cause, rules, now);
+        }
+    }
+
+    fn eject(&self, endpoint: &Endpoint, cause: Cause, rules: &OutlierDetection, now: Instant) {
+        let members = self.shared().lock();
+        if !endpoint.standing().is_closed() {
+            return;
+        }
+        let others = members.iter().filter(|e| e.address() != endpoint.address());
+        let usable = others.clone().filter(|e| e.standing().is_closed()).count();
+        if usable == 0 {
+            others.for_each(|e| e.standing().hasten(now + IMPATIENT));
+            return;
+        }
+        let ejected = others.count() - usable + 1;
+        if ejected * 100 > members.len().max(1) * usize::from(rules.ejection.max_percent) {
+            return;
+        }
+        if endpoint.standing().eject(&rules.ejection, now, random()) {
+            endpoint.ejected();
+            tracing::warn!(
+                upstream = %self.id(),
+                endpoint = %endpoint.address(),
+                cause = cause.label(),
+                "endpoint ejected"
+            );
+        }
+    }
+}
+
+/// Whether a failure is the endpoint's, and of which kind.
+fn fault(cause: Cause, rules: &OutlierDetection) -> Option<Fault> {
+    match cause {
+        Cause::RetriedStatus(status) => rules.statuses.contains(&status).then_some(Fault::Answer),
+        // It answered, and what the client asked for decides whether that is an upgrade.
+        Cause::UpgradeFailed => None,
+        _ => match cause.blame() {
+            Blame::Endpoint => Some(Fault::Answer),
+            Blame::Connectivity => Some(Fault::Connectivity),
+            Blame::Configuration | Blame::Client | Blame::Gateway => None,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_of_the_application_counts_only_where_the_policy_lists_its_status() {
+        let mut rules = OutlierDetection::default();
+        assert_eq!(fault(Cause::RetriedStatus(502), &rules), None);
+        rules.statuses = vec![502];
+        assert_eq!(
+            fault(Cause::RetriedStatus(502), &rules),
+            Some(Fault::Answer)
+        );
+        assert_eq!(fault(Cause::RetriedStatus(503), &rules), None);
+    }
+
+    #[test]
+    fn what_the_client_the_configuration_or_this_process_did_does_not_count() {
+        let rules = OutlierDetection::default();
+        let innocent = Cause::all().into_iter().filter(|cause| {
+            matches!(
+                cause.blame(),
+                Blame::Client | Blame::Configuration | Blame::Gateway
+            )
+        });
+        for cause in innocent.chain([Cause::UpgradeFailed]) {
+            assert_eq!(fault(cause, &rules), None, "{}", cause.label());
+        }
+        for (cause, kind) in [
+            (Cause::ConnectionRefused, Fault::Connectivity),
+            (Cause::ConnectTimeout, Fault::Connectivity),
+            (Cause::ConnectionReset, Fault::Answer),
+            (Cause::ResponseTimeout, Fault::Answer),
+            (Cause::BodyIncomplete, Fault::Answer),
+        ] {
+            assert_eq!(fault(cause, &rules), Some(kind), "{}", cause.label());
+        }
+    }
+}

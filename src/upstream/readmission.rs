@@ -1,0 +1,118 @@
+//! The way back of an ejected endpoint, held by whoever takes the next step.
+//!
+//! First a connection that no client waits for: whoever finds that an ejection is over opens it on
+//! the side, and its request goes elsewhere. Then requests, one at a time and only such as can be
+//! repeated. Both steps are guards, so that a task that is dropped leaves the step to the next.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::routing::policy::{AddressRules, OutlierDetection};
+use crate::telemetry::metrics::Metrics;
+
+use super::balance::random;
+use super::connect::connect;
+use super::connection::Connection;
+use super::endpoint::Endpoint;
+
+/// The ejection is over: a connection is to be opened, by the holder of this.
+#[derive(Debug)]
+pub struct Readmission {
+    endpoint: Arc<Endpoint>,
+    /// What is in force when this is dropped.
+    rules: Arc<OutlierDetection>,
+    succeeded: bool,
+}
+
+/// How the connection is opened.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// The worker that keeps the connection.
+    pub worker: usize,
+    /// The longest it may take.
+    pub within: Duration,
+    /// Where connections may lead.
+    pub addresses: AddressRules,
+}
+
+/// A half-open endpoint takes one request: the one of the holder of this.
+#[derive(Debug)]
+pub struct Trial {
+    endpoint: Arc<Endpoint>,
+    settled: bool,
+}
+
+impl Readmission {
+    /// If the ejection is over and nobody else opens a connection.
+    pub(super) fn begin(endpoint: &Arc<Endpoint>, now: Instant) -> Option<Self> {
+        endpoint.standing().connect(now).then(|| Self {
+            endpoint: Arc::clone(endpoint),
+            rules: Arc::default(),
+            succeeded: false,
+        })
+    }
+
+    /// Opens the connection, which is left in the worker's pool.
+    pub async fn open(mut self, rules: OutlierDetection, how: Opening, metrics: Arc<Metrics>) {
+        self.rules = Arc::new(rules);
+        let address = self.endpoint.address();
+        let Ok(stream) = connect(address, how.within, &how.addresses).await else {
+            return;
+        };
+        let counted = metrics.upstream_connection(how.worker);
+        if let Ok(connection) = Connection::start(stream, counted).await {
+            self.endpoint.forget_latency();
+            self.endpoint.give_idle(how.worker, connection);
+            self.succeeded = true;
+        }
+    }
+}
+
+impl Drop for Readmission {
+    fn drop(&mut self) {
+        let standing = self.endpoint.standing();
+        if self.succeeded {
+            standing.connected();
+        } else {
+            standing.not_connected(&self.rules.ejection, Instant::now(), random());
+        }
+    }
+}
+
+impl Trial {
+    /// If the endpoint is half-open and no other request is on its way to it.
+    pub(super) fn begin(endpoint: &Arc<Endpoint>) -> Option<Self> {
+        endpoint.standing().start_trial().then(|| Self {
+            endpoint: Arc::clone(endpoint),
+            settled: false,
+        })
+    }
+
+    /// The endpoint that is tried.
+    pub fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.endpoint
+    }
+
+    /// The endpoint answered.
+    pub fn succeeded(mut self, now: Instant) {
+        self.settled = true;
+        if self.endpoint.standing().trial_succeeded(now) {
+            self.endpoint.readmitted();
+        }
+    }
+
+    /// The endpoint failed.
+    pub fn failed(mut self, rules: &OutlierDetection, now: Instant) {
+        self.settled = true;
+        let standing = self.endpoint.standing();
+        standing.trial_failed(&rules.ejection, now, random());
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.endpoint.standing().trial_abandoned();
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Tests of the lock-free state. They stand apart from it because `tests/loom.rs` compiles those files
+//! a second time, with atomics that exist inside a model only.
+
+mod budget;
+mod standing;
+mod window;

@@ -1,0 +1,211 @@
+//! The lock-free state of an upstream under every interleaving.
+//!
+//! The files are included with loom's atomics in place of the standard ones, so that plain `cargo
+//! test` runs this and no `cfg` reaches the program's dependencies.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    dead_code,
+    unreachable_pub,
+    reason = "a test fails by panicking, and uses a part of what it includes"
+)]
+
+use bywash::routing;
+
+#[path = "../src/upstream/budget.rs"]
+mod budget;
+#[path = "../src/upstream/ejection.rs"]
+mod ejection;
+#[path = "../src/upstream/standing.rs"]
+mod standing;
+mod sync {
+    pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+}
+#[path = "../src/upstream/window.rs"]
+mod window;
+
+use std::time::{Duration, Instant};
+
+use loom::sync::Arc;
+use loom::thread;
+
+use budget::Budget;
+use ejection::Fault;
+use routing::policy::{OutlierDetection, RetryBudget};
+use standing::Standing;
+use window::Window;
+
+/// Runs both at once; how many of them said yes.
+fn both<T: Send + Sync + 'static>(
+    shared: &Arc<T>,
+    run: [fn(&T, Instant) -> bool; 2],
+    now: Instant,
+) -> usize {
+    let handles = run.map(|run| {
+        let shared = Arc::clone(shared);
+        thread::spawn(move || run(&shared, now))
+    });
+    let said = handles.into_iter().map(|handle| handle.join().unwrap());
+    said.filter(|yes| *yes).count()
+}
+
+fn rules() -> OutlierDetection {
+    OutlierDetection::default()
+}
+
+fn failed(standing: &Standing) -> bool {
+    standing.failed(Fault::Connectivity, &rules())
+}
+
+#[test]
+fn an_endpoint_is_ejected_once() {
+    let start = Instant::now();
+    loom::model(move || {
+        let standing = Arc::new(Standing::new(start));
+        let eject = |standing: &Standing, now| standing.eject(&rules().ejection, now, 0.5);
+        assert_eq!(both(&standing, [eject, eject], start), 1);
+    });
+}
+
+#[test]
+fn no_failure_is_lost() {
+    let start = Instant::now();
+    loom::model(move || {
+        let standing = Arc::new(Standing::new(start));
+        failed(&standing);
+        let fail = |standing: &Standing, _| failed(standing);
+        assert_eq!(both(&standing, [fail, fail], start), 1);
+    });
+}
+
+#[test]
+fn a_success_beside_a_failure_leaves_one_failure_or_none() {
+    let start = Instant::now();
+    loom::model(move || {
+        let standing = Arc::new(Standing::new(start));
+        failed(&standing);
+        failed(&standing);
+        let fail = |standing: &Standing, _| failed(standing);
+        let succeed = |standing: &Standing, _| {
+            standing.succeeded();
+            false
+        };
+        both(&standing, [fail, succeed], start);
+        let state = standing.state();
+        assert!(
+            state == ejection::State::NEW
+                || state == ejection::State::NEW.failed(Fault::Connectivity)
+        );
+    });
+}
+
+#[test]
+fn one_worker_opens_the_connection_and_one_request_is_the_trial() {
+    let start = Instant::now();
+    loom::model(move || {
+        let standing = Arc::new(Standing::new(start));
+        standing.eject(&rules().ejection, start, 0.5);
+        let over = start + Duration::from_secs(9);
+        let connect = |standing: &Standing, now| standing.connect(now);
+        assert_eq!(both(&standing, [connect, connect], over), 1);
+        standing.connected();
+        let try_it = |standing: &Standing, _| standing.start_trial();
+        assert_eq!(both(&standing, [try_it, try_it], over), 1);
+    });
+}
+
+#[test]
+fn a_late_failure_does_not_disturb_the_trial() {
+    let start = Instant::now();
+    loom::model(move || {
+        let standing = Arc::new(Standing::new(start));
+        standing.eject(&rules().ejection, start, 0.5);
+        let over = start + Duration::from_secs(9);
+        assert!(standing.connect(over));
+        standing.connected();
+        assert!(standing.start_trial());
+        assert!(!standing.trial_succeeded(over));
+        assert!(standing.start_trial());
+        let late = |standing: &Standing, _| failed(standing);
+        let succeed = |standing: &Standing, now| standing.trial_succeeded(now);
+        assert_eq!(both(&standing, [late, succeed], over), 1);
+        assert!(standing.is_closed());
+    });
+}
+
+#[test]
+fn the_last_token_is_taken_once() {
+    let start = Instant::now();
+    loom::model(move || {
+        let budget = Arc::new(Budget::new(start));
+        let rules = RetryBudget {
+            percent: 100,
+            min_per_second: 0,
+        };
+        budget.deposit(&rules, start);
+        let take = |budget: &Budget, now| {
+            budget.withdraw(
+                &RetryBudget {
+                    percent: 100,
+                    min_per_second: 0,
+                },
+                now,
+            )
+        };
+        assert_eq!(both(&budget, [take, take], start), 1);
+    });
+}
+
+#[test]
+fn what_a_request_brings_in_is_not_lost_beside_a_retry() {
+    let start = Instant::now();
+    loom::model(move || {
+        let rules = || RetryBudget {
+            percent: 100,
+            min_per_second: 0,
+        };
+        let budget = Arc::new(Budget::new(start));
+        budget.deposit(&rules(), start);
+        let take = |budget: &Budget, now| {
+            budget.withdraw(
+                &RetryBudget {
+                    percent: 100,
+                    min_per_second: 0,
+                },
+                now,
+            )
+        };
+        let bring = |budget: &Budget, now| {
+            budget.deposit(
+                &RetryBudget {
+                    percent: 100,
+                    min_per_second: 0,
+                },
+                now,
+            );
+            false
+        };
+        assert_eq!(both(&budget, [take, bring], start), 1);
+        assert!(budget.withdraw(&rules(), start));
+        assert!(!budget.withdraw(&rules(), start));
+    });
+}
+
+#[test]
+fn the_first_counts_of_a_second_are_both_kept() {
+    let start = Instant::now();
+    loom::model(move || {
+        let window = Arc::new(Window::new(start));
+        let good = |window: &Window, now| {
+            window.succeeded(now);
+            false
+        };
+        let bad = |window: &Window, now| {
+            window.failed(now);
+            false
+        };
+        both(&window, [good, bad], start);
+        let totals = window.totals(start, Duration::from_secs(10));
+        assert_eq!((totals.good, totals.bad), (1, 1));
+    });
+}
