@@ -19,6 +19,7 @@ pub mod counting;
 pub mod ejection;
 pub mod endpoint;
 pub mod latency;
+pub mod live;
 pub mod names;
 pub mod outlier;
 pub mod phantom;

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use rand::RngExt;
 use tokio::time::Sleep;
 
-use crate::failure::{Blame, Cause};
+use crate::failure::Cause;
 use crate::report::Attempt;
 use crate::routing::policy::Policy;
 use crate::telemetry::metrics::Metrics;
@@ -19,8 +19,9 @@ use crate::upstream::balance::{Choice, Wish, with_rng};
 use crate::upstream::connect::connect;
 use crate::upstream::connection::Connection;
 use crate::upstream::endpoint::Endpoint;
+use crate::upstream::live::Upstream;
 use crate::upstream::readmission::{Opening, Trial};
-use crate::upstream::registry::{Registry, Upstream};
+use crate::upstream::registry::Registry;
 use crate::upstream::upload::{RequestBody, Turn, Upload};
 use crate::upstream::vanished::{LOOK, Watch};
 
@@ -28,7 +29,9 @@ use super::clock::Clock;
 use super::head::Upgrade;
 use super::judge::{Verdict, is_idempotent, judge};
 use super::response_body::Lease;
-use super::retry::{Failed, Next, Progress, backoff, closes, costs, decide};
+use super::retry::{Failed, Next, Progress, backoff, closes};
+
+mod booking;
 
 /// A request that may be repeated takes any idle connection.
 const ANY_IDLE: Duration = Duration::MAX;
@@ -302,113 +305,6 @@ impl Attempts<'_> {
     /// A broken message of the client's breaks the exchange, but it is not the endpoint's fault.
     fn client_fault(&self) -> Option<Cause> {
         self.upload.as_ref().and_then(|upload| upload.fault())
-    }
-
-    fn succeeded(
-        &mut self,
-        (endpoint, trial): (&Endpoint, Option<Trial>),
-        started: Instant,
-        answer: &Answer,
-    ) {
-        let now = Instant::now();
-        let took = now.saturating_duration_since(started);
-        let waited = self.waited(started, now);
-        let status = answer.response.status();
-        if status.is_server_error() {
-            endpoint.answered_error(waited, self.upstream.typical(now), now);
-        } else {
-            endpoint.succeeded(waited, now);
-            self.upstream.succeeded(waited, now);
-        }
-        if answer.lease.faulty {
-            let failure = (Cause::RetriedStatus(status.as_u16()), trial);
-            let rules = &self.policy.outlier_detection;
-            self.upstream.attempt_failed(endpoint, failure, rules, now);
-        } else if let Some(trial) = trial {
-            trial.succeeded(now);
-        } else if answer.switched {
-            endpoint.completed(now);
-        }
-        self.metrics.attempt(self.worker, None);
-        self.made.push(Attempt {
-            endpoint: Some(endpoint.address()),
-            cause: None,
-            status: Some(status.as_u16()),
-            duration: took,
-            detail: None,
-        });
-    }
-
-    /// How long an attempt waited for the endpoint: the time that the client took for its body is
-    /// none of the endpoint's.
-    fn waited(&self, started: Instant, now: Instant) -> Duration {
-        let since = turn(self.upload.as_deref()).map_or(started, |turn| turn.since().max(started));
-        now.saturating_duration_since(since)
-    }
-
-    /// Counts a failed attempt towards the endpoint's ejection, if it is the endpoint's failure.
-    fn hold_against(&self, endpoint: &Endpoint, trial: Option<Trial>, failed: Failed) {
-        // Its time was over before it had been connected to, or the connection was no longer fresh.
-        let cut = failed.cause == Cause::DeadlineExceeded && failed.unsent;
-        if !failed.stale && !cut {
-            let rules = &self.policy.outlier_detection;
-            let failure = (failed.cause, trial);
-            self.upstream
-                .attempt_failed(endpoint, failure, rules, Instant::now());
-        }
-    }
-
-    /// Books a failed attempt and decides what follows.
-    fn judge_miss(&mut self, endpoint: &Endpoint, started: Instant, miss: &Miss) -> Next {
-        let Failed {
-            cause,
-            unsent,
-            stale,
-        } = miss.failed;
-        let now = Instant::now();
-        let took = now.saturating_duration_since(started);
-        let typical = self.upstream.typical(now);
-        if !stale {
-            let waited = self.waited(started, now);
-            match cause.blame() {
-                // The time was over before it was even connected to.
-                Blame::Endpoint if cause == Cause::DeadlineExceeded && unsent => {}
-                Blame::Endpoint | Blame::Connectivity => endpoint.failed(waited, typical, now),
-                // Nobody's failure must not make an endpoint look fast either.
-                Blame::Configuration => endpoint.answered_error(waited, typical, now),
-                _ if miss.status.is_some() => endpoint.answered_error(waited, typical, now),
-                Blame::Client | Blame::Gateway => {}
-            }
-        }
-        self.progress.book(miss.failed, endpoint.address());
-        self.progress.elapsed = self.clock.elapsed();
-        self.progress.replayable = self
-            .upload
-            .as_ref()
-            .is_none_or(|upload| upload.is_replayable());
-        let mut next = decide(&self.policy.retry, miss.failed, self.progress);
-        if next == Next::Another && costs(miss.failed) {
-            let budget = &self.policy.retry.budget;
-            if !self.upstream.budget().withdraw(budget, now) {
-                self.upstream.metrics().retry_over_budget();
-                next = Next::Stop;
-            }
-        }
-        // The answer that a client gets in the end was not a failed attempt.
-        let given = next == Next::Stop && miss.answer.is_some();
-        let cause = (!given).then_some(cause);
-        self.metrics.attempt(self.worker, cause);
-        if next != Next::Stop {
-            self.metrics.retry(self.worker);
-        }
-        self.made.push(Attempt {
-            endpoint: Some(endpoint.address()),
-            cause,
-            status: miss.status,
-            duration: took,
-            detail: miss.detail.clone(),
-        });
-        next
     }
 }
 

@@ -12,7 +12,7 @@ use crate::routing::policy::Policy;
 use crate::routing::snapshot::IngressName;
 use crate::routing::table::Table;
 use crate::telemetry::metrics::{Metrics, RouteMetrics};
-use crate::upstream::registry::Upstream;
+use crate::upstream::live::Upstream;
 
 use super::tls::CertificateTable;
 

@@ -13,8 +13,8 @@ use crate::routing::policy::OutlierDetection;
 use super::balance::random;
 use super::ejection::Fault;
 use super::endpoint::Endpoint;
+use super::live::Upstream;
 use super::readmission::Trial;
-use super::registry::Upstream;
 
 /// When the last endpoint fails, the others are tried again this soon.
 const IMPATIENT: Duration = Duration::from_secs(1);

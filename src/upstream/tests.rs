@@ -2,5 +2,6 @@
 //! a second time, with atomics that exist inside a model only.
 
 mod budget;
+mod ejection;
 mod standing;
 mod window;

@@ -1,6 +1,7 @@
 //! What carries over from one snapshot to the next.
 
 use super::*;
+use crate::upstream::balance::Wish;
 
 /// A snapshot with one upstream, whose endpoints have these last octets.
 fn snapshot(endpoints: &[u8]) -> Snapshot {

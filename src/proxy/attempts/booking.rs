@@ -1,0 +1,128 @@
+//! What is booked of an attempt: for its endpoint, its upstream, the account and the metrics.
+//!
+//! Kept apart from how attempts are made, because it must never wait: each attempt is booked at once,
+//! exactly once, whatever becomes of the request.
+
+use std::time::{Duration, Instant};
+
+use crate::failure::{Blame, Cause};
+use crate::report::Attempt;
+use crate::upstream::endpoint::Endpoint;
+use crate::upstream::readmission::Trial;
+
+use super::super::retry::{Failed, Next, costs, decide};
+use super::{Answer, Attempts, Miss, turn};
+
+impl Attempts<'_> {
+    pub(super) fn succeeded(
+        &mut self,
+        (endpoint, trial): (&Endpoint, Option<Trial>),
+        started: Instant,
+        answer: &Answer,
+    ) {
+        let now = Instant::now();
+        let took = now.saturating_duration_since(started);
+        let waited = self.waited(started, now);
+        let status = answer.response.status();
+        if status.is_server_error() {
+            endpoint.answered_error(waited, self.upstream.typical(now), now);
+        } else {
+            endpoint.succeeded(waited, now);
+            self.upstream.succeeded(waited, now);
+        }
+        if answer.lease.faulty {
+            let failure = (Cause::RetriedStatus(status.as_u16()), trial);
+            let rules = &self.policy.outlier_detection;
+            self.upstream.attempt_failed(endpoint, failure, rules, now);
+        } else if let Some(trial) = trial {
+            trial.succeeded(now);
+        } else if answer.switched {
+            endpoint.completed(now);
+        }
+        self.metrics.attempt(self.worker, None);
+        self.made.push(Attempt {
+            endpoint: Some(endpoint.address()),
+            cause: None,
+            status: Some(status.as_u16()),
+            duration: took,
+            detail: None,
+        });
+    }
+
+    /// How long an attempt waited for the endpoint: the time that the client took for its body is
+    /// none of the endpoint's.
+    pub(super) fn waited(&self, started: Instant, now: Instant) -> Duration {
+        let since = turn(self.upload.as_deref()).map_or(started, |turn| turn.since().max(started));
+        now.saturating_duration_since(since)
+    }
+
+    /// Counts a failed attempt towards the endpoint's ejection, if it is the endpoint's failure.
+    pub(super) fn hold_against(&self, endpoint: &Endpoint, trial: Option<Trial>, failed: Failed) {
+        // Its time was over before it had been connected to, or the connection was no longer fresh.
+        let cut = failed.cause == Cause::DeadlineExceeded && failed.unsent;
+        if !failed.stale && !cut {
+            let rules = &self.policy.outlier_detection;
+            let failure = (failed.cause, trial);
+            self.upstream
+                .attempt_failed(endpoint, failure, rules, Instant::now());
+        }
+    }
+
+    /// Books a failed attempt and decides what follows.
+    pub(super) fn judge_miss(
+        &mut self,
+        endpoint: &Endpoint,
+        started: Instant,
+        miss: &Miss,
+    ) -> Next {
+        let Failed {
+            cause,
+            unsent,
+            stale,
+        } = miss.failed;
+        let now = Instant::now();
+        let took = now.saturating_duration_since(started);
+        let typical = self.upstream.typical(now);
+        if !stale {
+            let waited = self.waited(started, now);
+            match cause.blame() {
+                // The time was over before it was even connected to.
+                Blame::Endpoint if cause == Cause::DeadlineExceeded && unsent => {}
+                Blame::Endpoint | Blame::Connectivity => endpoint.failed(waited, typical, now),
+                // Nobody's failure must not make an endpoint look fast either.
+                Blame::Configuration => endpoint.answered_error(waited, typical, now),
+                _ if miss.status.is_some() => endpoint.answered_error(waited, typical, now),
+                Blame::Client | Blame::Gateway => {}
+            }
+        }
+        self.progress.book(miss.failed, endpoint.address());
+        self.progress.elapsed = self.clock.elapsed();
+        self.progress.replayable = self
+            .upload
+            .as_ref()
+            .is_none_or(|upload| upload.is_replayable());
+        let mut next = decide(&self.policy.retry, miss.failed, self.progress);
+        if next == Next::Another && costs(miss.failed) {
+            let budget = &self.policy.retry.budget;
+            if !self.upstream.budget().withdraw(budget, now) {
+                self.upstream.metrics().retry_over_budget();
+                next = Next::Stop;
+            }
+        }
+        // The answer that a client gets in the end was not a failed attempt.
+        let given = next == Next::Stop && miss.answer.is_some();
+        let cause = (!given).then_some(cause);
+        self.metrics.attempt(self.worker, cause);
+        if next != Next::Stop {
+            self.metrics.retry(self.worker);
+        }
+        self.made.push(Attempt {
+            endpoint: Some(endpoint.address()),
+            cause,
+            status: miss.status,
+            duration: took,
+            detail: miss.detail.clone(),
+        });
+        next
+    }
+}

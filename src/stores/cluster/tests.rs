@@ -1,0 +1,108 @@
+use super::*;
+use crate::stores::fake_api::FakeApi;
+use serde_json::json;
+
+fn trimmed(managed_fields: serde_json::Value) -> Ingress {
+    let mut ingress: Ingress = serde_json::from_value(json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+        "metadata": {
+            "name": "web",
+            "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}", "a": "b"},
+            "managedFields": managed_fields,
+        },
+    }))
+    .unwrap();
+    trim(&mut ingress, "ours");
+    ingress
+}
+
+#[test]
+fn what_nobody_reads_is_dropped() {
+    let ingress = trimmed(json!([{"manager": "kubectl", "fieldsV1": {"f:spec": {}}}]));
+    assert_eq!(ingress.metadata.managed_fields, Some(Vec::new()));
+    let annotations = ingress.metadata.annotations.unwrap();
+    assert_eq!(annotations.into_keys().collect::<Vec<_>>(), ["a"]);
+}
+
+#[test]
+fn the_evidence_that_we_wrote_the_addresses_is_kept() {
+    let addresses = json!({"f:status": {"f:loadBalancer": {"f:ingress": {}}}});
+    let ingress = trimmed(json!([
+        {"manager": "theirs", "subresource": "status", "fieldsV1": addresses},
+        {"manager": "ours", "subresource": "status", "fieldsV1": addresses},
+    ]));
+    let left = ingress.metadata.managed_fields.unwrap();
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].manager.as_deref(), Some("ours"));
+    assert!(left[0].fields_v1.is_none());
+}
+
+#[test]
+fn owning_a_status_without_addresses_is_no_evidence() {
+    let ingress = trimmed(json!([
+        {"manager": "ours", "subresource": "status", "fieldsV1": {"f:status": {}}},
+    ]));
+    assert_eq!(ingress.metadata.managed_fields, Some(Vec::new()));
+}
+
+#[tokio::test]
+async fn a_kind_that_is_refused_holds_everything_back_until_it_is_allowed() {
+    let mut api = FakeApi::start().await;
+    api.refuse("/secrets", http::StatusCode::FORBIDDEN);
+    let (mut source, watches) = Connection::with(api.config())
+        .unwrap()
+        .watch(Settings::default());
+    tokio::spawn(watches);
+    let mut refusals = 0;
+    while refusals < 2 {
+        refusals += u32::from(api.next().await.path.contains("/secrets"));
+    }
+    assert!(!source.is_synced());
+    api.refuse_nothing();
+    source.changed().await.unwrap();
+    assert!(source.is_synced());
+}
+
+#[tokio::test]
+async fn without_the_kind_or_the_right_to_read_policies_the_rest_is_served_and_it_is_told() {
+    for status in [http::StatusCode::NOT_FOUND, http::StatusCode::FORBIDDEN] {
+        let api = FakeApi::start().await;
+        api.refuse("/gatewaypolicies", status);
+        let connection = Connection::with(api.config()).unwrap();
+        let (mut source, watches) = connection.watch(Settings::default());
+        tokio::spawn(watches);
+        let codes = |view: &super::super::View| -> Vec<Code> {
+            view.findings.iter().map(|finding| finding.code).collect()
+        };
+        let view = source.next().await.unwrap();
+        assert_eq!(codes(&view), [Code::PoliciesUnavailable], "{status}");
+        api.refuse_nothing();
+        while !codes(&source.next().await.unwrap()).is_empty() {}
+    }
+}
+
+#[tokio::test]
+async fn only_the_watched_namespace_is_asked_for_and_the_published_service_elsewhere() {
+    let mut api = FakeApi::start().await;
+    let (mut source, watches) = Connection::with(api.config()).unwrap().watch(Settings {
+        namespace: Some("shop".into()),
+        published: Some(("infra".into(), "lb".into())),
+        field_manager: "ours".into(),
+    });
+    tokio::spawn(watches);
+    let expected = [
+        "/api/v1/namespaces/infra/services",
+        "/api/v1/namespaces/shop/secrets",
+        "/api/v1/namespaces/shop/services",
+        "/apis/bywash.dev/v1alpha1/namespaces/shop/gatewaypolicies",
+        "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices",
+        "/apis/networking.k8s.io/v1/ingressclasses",
+        "/apis/networking.k8s.io/v1/namespaces/shop/ingresses",
+    ];
+    let mut asked = std::collections::BTreeSet::new();
+    while asked.len() < expected.len() {
+        asked.insert(api.next().await.path);
+    }
+    assert!(asked.iter().eq(expected), "{asked:?}");
+    source.changed().await.unwrap();
+}

@@ -1,0 +1,143 @@
+//! An upstream as requests meet it: a choice of endpoints, and what is shared over all of them.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+
+use crate::failure::Cause;
+use crate::routing::snapshot::UpstreamId;
+use crate::telemetry::metrics::UpstreamMetrics;
+
+use super::balance::{Choice, EndpointSet, Wish, with_rng};
+use super::budget::Budget;
+use super::endpoint::Endpoint;
+use super::latency::Latency;
+
+/// What an upstream without any history is assumed to take, in microseconds.
+const UNKNOWN: f32 = 30_000.0;
+
+/// A live upstream.
+#[derive(Debug)]
+pub struct Upstream {
+    pub(super) id: UpstreamId,
+    pub(super) shared: Arc<Shared>,
+    pub(super) endpoints: Endpoints,
+}
+
+/// The endpoints that take new requests.
+pub(super) type Members = Vec<Arc<Endpoint>>;
+
+/// What lives as long as the identity, however often the endpoints change.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// Of requests that succeeded, whatever the endpoint.
+    pub(super) typical: Latency,
+    pub(super) budget: Budget,
+    pub(super) metrics: Arc<UpstreamMetrics>,
+    /// As of the newest snapshot; locked while an ejection is decided.
+    pub(super) members: Mutex<Members>,
+}
+
+/// Where its endpoints come from.
+#[derive(Debug)]
+pub(super) enum Endpoints {
+    Known(ArcSwap<EndpointSet>),
+    Named(Arc<NamedUpstream>),
+}
+
+/// An upstream whose addresses come from a name.
+#[derive(Debug)]
+pub(super) struct NamedUpstream {
+    pub(super) id: UpstreamId,
+    pub(super) shared: Arc<Shared>,
+    pub(super) resolved: ArcSwap<Result<EndpointSet, Cause>>,
+}
+
+impl Shared {
+    pub(super) fn has_members(&self) -> bool {
+        !self.lock().is_empty()
+    }
+
+    pub(super) fn now_has(&self, set: &EndpointSet) {
+        let before = std::mem::replace(&mut *self.lock(), set.usable().to_vec());
+        drop(before);
+    }
+
+    /// A list is replaced at once, so that a poisoned lock can be used.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Upstream {
+    /// Its identity.
+    pub fn id(&self) -> &UpstreamId {
+        &self.id
+    }
+
+    /// The time to a response head over all its endpoints, in microseconds.
+    pub fn typical(&self, now: Instant) -> f32 {
+        self.shared.typical.micros(now).unwrap_or(UNKNOWN)
+    }
+
+    /// Takes an answer of one of its endpoints that is not an error of the server.
+    pub fn succeeded(&self, took: Duration, now: Instant) {
+        self.shared.typical.success(took, now);
+    }
+
+    /// What its retries may cost.
+    pub fn budget(&self) -> &Budget {
+        &self.shared.budget
+    }
+
+    /// Where what happens to it is counted.
+    pub fn metrics(&self) -> &UpstreamMetrics {
+        &self.shared.metrics
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Chooses an endpoint.
+    ///
+    /// # Errors
+    /// With the cause, when there is none to choose from.
+    pub fn choose(&self, wish: &Wish<'_>) -> Result<Choice, Cause> {
+        let choose = |set: &EndpointSet| {
+            let now = Instant::now();
+            let at = (self.typical(now), now);
+            with_rng(|rng| set.choose(wish, at, rng)).ok_or(Cause::NoEndpoints)
+        };
+        match &self.endpoints {
+            Endpoints::Known(set) => choose(&set.load()),
+            Endpoints::Named(named) => match &**named.resolved.load() {
+                Ok(set) => choose(set),
+                Err(cause) => Err(*cause),
+            },
+        }
+    }
+
+    /// How many endpoints a request may use now.
+    pub fn usable(&self) -> usize {
+        match &self.endpoints {
+            Endpoints::Known(set) => set.load().usable().len(),
+            Endpoints::Named(named) => named
+                .resolved
+                .load()
+                .as_ref()
+                .as_ref()
+                .map_or(0, |set| set.usable().len()),
+        }
+    }
+}
+
+impl NamedUpstream {
+    /// Keeps the last addresses, if there ever were any.
+    pub(super) fn not_resolved(&self, cause: Cause) {
+        if self.resolved.load().is_err() {
+            self.resolved.store(Arc::new(Err(cause)));
+        }
+    }
+}
