@@ -238,7 +238,7 @@ impl Reporter {
         let policies = self.policies.plan(
             &observed.policies,
             &self.source.policies(),
-            self.writer.controller(),
+            (self.writer.controller(), self.writer.field_manager()),
             now,
         );
         necessary.extend(

@@ -68,7 +68,11 @@ fn told(observed: &Observed, controller: &str, before: &Said) -> Said {
     reports
         .filter_map(|report| {
             let known = before.get(&report.object);
-            let wanted = speaker.wanted(report, known.unwrap_or(&unseen));
+            let wanted = speaker.wanted(
+                report,
+                known.unwrap_or(&unseen),
+                known.is_some_and(|known| known.conditions.is_some()),
+            );
             Some((report.object.clone(), wanted.or_else(|| known.cloned())?))
         })
         .collect()

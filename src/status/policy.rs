@@ -1,12 +1,13 @@
 //! The status that a GatewayPolicy should have: a pure function of what became of it.
 //!
 //! The conditions at the top are about the whole policy, `ancestors` about each target. Ready is the
-//! sum of the other three and never depends on traffic. Stalled is there only while the author alone
+//! sum of the other three and never depends on traffic. Stalled is true only while the author alone
 //! can repair the policy: a target that does not exist yet may still be on its way, a section that
 //! cannot be right is not.
 //!
 //! Several installations may have targets in one policy. Each keeps its own entries in `ancestors`
-//! and leaves those of others as they are; the first of them by name writes what is at the top.
+//! and leaves those of others as they are; the first of them by name writes what is at the top. While
+//! no target exists all of them say the same there, and take it back once one of them has a target.
 
 use std::collections::BTreeSet;
 
@@ -34,11 +35,13 @@ pub(super) struct Speaker<'a> {
 
 impl Speaker<'_> {
     /// The part of the status that is ours, with the entries of others; absent where that is what the
-    /// policy has already.
+    /// policy has already. `owns` tells that some of its conditions are ours: what is said of a policy
+    /// without targets is said by every installation, and taken back when one of them has it.
     pub(super) fn wanted(
         self,
         report: &PolicyReport,
         current: &GatewayPolicyStatus,
+        owns: bool,
     ) -> Option<GatewayPolicyStatus> {
         let listed = current.ancestors.iter().flatten();
         let (mine, others): (Vec<&Ancestor>, Vec<&Ancestor>) =
@@ -46,8 +49,10 @@ impl Speaker<'_> {
         let mut ancestors: Vec<Ancestor> = report
             .targets
             .iter()
+            .filter(|target| !is_missing(target))
             .map(|target| self.ancestor(target, report.generation, &mine))
             .collect();
+        let has = !ancestors.is_empty();
         ancestors.sort_by_key(is_good);
         ancestors.extend(others.iter().map(|other| (*other).clone()));
         ancestors.sort_by(|a, b| a.controller_name.cmp(&b.controller_name));
@@ -56,15 +61,16 @@ impl Speaker<'_> {
         let first = others
             .iter()
             .all(|it| *it.controller_name > *self.controller);
-        let concerned = !report.targets.is_empty() || (!report.shared && others.is_empty());
+        let concerned = has || (!report.shared && others.is_empty());
         let known = current.conditions.as_deref().unwrap_or_default();
         let conditions = (first && concerned).then(|| self.conditions(report, known));
+        let silent = mine.is_empty() && !has;
         let wanted = GatewayPolicyStatus {
             observed_generation: conditions.is_some().then_some(report.generation),
             conditions,
-            ancestors: (!ancestors.is_empty()).then_some(ancestors),
+            ancestors: (!silent).then_some(ancestors),
         };
-        (!is_said(&wanted, current)).then_some(wanted)
+        (!is_said(&wanted, current, owns)).then_some(wanted)
     }
 
     fn conditions(self, report: &PolicyReport, known: &[Condition]) -> Vec<Condition> {
@@ -81,8 +87,10 @@ impl Speaker<'_> {
             },
             None => good("Ready", "in force as written".to_owned()),
         };
-        let stalled = (!ready.good && ready.reason != "TargetNotFound").then(|| Verdict {
-            good: true,
+        // Where it stands already it is made False: removing it could leave another writer's.
+        let stalls = !ready.good && ready.reason != "TargetNotFound";
+        let stalled = (stalls || known.iter().any(|it| it.type_ == "Stalled")).then(|| Verdict {
+            good: stalls,
             reason: ready.reason,
             message: ready.message.clone(),
         });
@@ -233,24 +241,26 @@ fn invalid(report: &PolicyReport) -> Option<Verdict> {
     (!defects.is_empty()).then(|| bad("Invalid", defects.join("; ")))
 }
 
+/// To whom a target that does not exist would belong, nobody knows.
+fn is_missing(target: &TargetReport) -> bool {
+    matches!(target.rejection, Some(Rejection::NotFound(_)))
+}
+
 fn is_good(ancestor: &Ancestor) -> bool {
     let mut conditions = ancestor.conditions.iter().flatten();
     conditions.all(|it| it.status == "True")
 }
 
 /// Whether the policy says already what is wanted, and nothing of ours beyond it.
-fn is_said(wanted: &GatewayPolicyStatus, current: &GatewayPolicyStatus) -> bool {
-    if wanted.ancestors != current.ancestors {
+fn is_said(wanted: &GatewayPolicyStatus, current: &GatewayPolicyStatus, owns: bool) -> bool {
+    if wanted.ancestors.is_some() && wanted.ancestors != current.ancestors {
         return false;
     }
     let Some(conditions) = &wanted.conditions else {
-        return true;
+        return !owns;
     };
     let known = current.conditions.as_deref().unwrap_or_default();
-    let gone = known.iter().any(|it| it.type_ == "Stalled")
-        && !conditions.iter().any(|it| it.type_ == "Stalled");
-    !gone
-        && current.observed_generation == wanted.observed_generation
+    current.observed_generation == wanted.observed_generation
         && conditions.iter().all(|it| known.contains(it))
 }
 

@@ -10,6 +10,7 @@
 //! "absent", would cost the right to `get` and a read per missing name; the finding names both
 //! possibilities instead.
 
+mod optional;
 mod trouble;
 
 use std::future::Future;
@@ -34,9 +35,7 @@ use tokio::task::JoinSet;
 use super::installation::stable_hash;
 use super::shelf::Watched;
 use super::{Feed, Source, source};
-use crate::api::crd;
 use crate::api::policy::GatewayPolicy;
-use crate::report::{Code, Finding};
 use trouble::Trouble;
 
 /// After which the server ends a watch, and we resume it, in seconds. A connection that died without
@@ -58,8 +57,8 @@ pub struct Settings {
     /// Namespace and name of the Service whose addresses are published; watched on its own if it is
     /// outside `namespace`.
     pub published: Option<(String, String)>,
-    /// Our own field manager. Of `managedFields`, only its entry for the addresses of an Ingress is
-    /// kept, as the evidence that we wrote them, and without its content.
+    /// Our own field manager. Of `managedFields`, only its entry for the addresses of an Ingress or the
+    /// conditions of a policy is kept, as the evidence that we wrote them, and without its content.
     pub field_manager: String,
 }
 
@@ -207,7 +206,7 @@ async fn run(client: Client, settings: Settings, feed: Arc<Feed>) {
     watch!(
         scoped::<GatewayPolicy>(&client, namespace),
         config(),
-        do_without_policies
+        optional::do_without_policies
     );
     if let (Some(watched), Some((namespace, name))) = (namespace, settings.published)
         && watched != namespace
@@ -232,32 +231,6 @@ async fn run(client: Client, settings: Settings, feed: Arc<Feed>) {
 
 /// What a watch says.
 type News<'a, K> = Result<Event<DeserializeGuard<K>>, &'a watcher::Error>;
-
-/// A cluster without the definition of GatewayPolicy, or without the right to read them, is served all
-/// the same.
-fn do_without_policies(feed: &Feed, error: &watcher::Error) {
-    let (gone, what) = match trouble::code(error) {
-        404 => (
-            true,
-            "is not installed: install it with 'bywash crds | kubectl apply --server-side -f -'",
-        ),
-        403 => (
-            false,
-            "may not be read: grant \"list\" and \"watch\" on it to this service account",
-        ),
-        _ => return,
-    };
-    let finding = Finding {
-        object: None,
-        position: None,
-        code: Code::PoliciesUnavailable,
-        message: format!(
-            "{} {what}; without it no GatewayPolicy has an effect",
-            crd::NAME
-        ),
-    };
-    feed.lacks_policies(finding, gone);
-}
 
 fn config() -> watcher::Config {
     watcher::Config::default().timeout(WATCH_SECONDS)
@@ -307,7 +280,7 @@ async fn follow<K>(
 fn trim<K: Resource>(object: &mut K, manager: &str) {
     let meta = object.meta_mut();
     if let Some(fields) = &mut meta.managed_fields {
-        fields.retain(|entry| entry.manager.as_deref() == Some(manager) && owns_addresses(entry));
+        fields.retain(|entry| entry.manager.as_deref() == Some(manager) && owns_status(entry));
         for entry in fields {
             entry.fields_v1 = None;
         }
@@ -317,14 +290,15 @@ fn trim<K: Resource>(object: &mut K, manager: &str) {
     }
 }
 
-/// Whether the entry stands for the addresses of an Ingress.
-fn owns_addresses(entry: &ManagedFieldsEntry) -> bool {
+/// Whether the entry stands for the addresses of an Ingress or the conditions of a policy.
+fn owns_status(entry: &ManagedFieldsEntry) -> bool {
     let fields = entry.fields_v1.as_ref();
     fields.is_some_and(|fields| {
-        fields
-            .0
-            .pointer("/f:status/f:loadBalancer/f:ingress")
-            .is_some()
+        let written = [
+            "/f:status/f:loadBalancer/f:ingress",
+            "/f:status/f:conditions",
+        ];
+        written.iter().any(|path| fields.0.pointer(path).is_some())
     })
 }
 

@@ -27,7 +27,7 @@ impl Policies {
         &mut self,
         reports: &[PolicyReport],
         policies: &[Arc<GatewayPolicy>],
-        controller: &str,
+        (controller, field_manager): (&str, &str),
         now: Instant,
     ) -> BTreeMap<ObjectRef, Instant> {
         let time = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
@@ -47,7 +47,7 @@ impl Policies {
                 continue;
             };
             let status = policy.status.as_ref().unwrap_or(&unseen);
-            let Some(wanted) = speaker.wanted(report, status) else {
+            let Some(wanted) = speaker.wanted(report, status, owns(policy, field_manager)) else {
                 self.written.remove(&report.object);
                 continue;
             };
@@ -92,6 +92,15 @@ fn is_same(a: &GatewayPolicyStatus, b: &GatewayPolicyStatus) -> bool {
         status
     };
     timeless(a) == timeless(b)
+}
+
+/// Whether conditions on the policy are of this manager; of its entries only those are kept.
+fn owns(policy: &GatewayPolicy, field_manager: &str) -> bool {
+    let entries = policy.metadata.managed_fields.as_deref();
+    entries.unwrap_or_default().iter().any(|entry| {
+        entry.manager.as_deref() == Some(field_manager)
+            && entry.subresource.as_deref() == Some("status")
+    })
 }
 
 fn key(policy: &GatewayPolicy) -> ObjectRef {

@@ -43,7 +43,7 @@ fn first(report: &PolicyReport) -> GatewayPolicyStatus {
         observed_generation: Some(-1),
         ..GatewayPolicyStatus::default()
     };
-    speaker("ours", NOW).wanted(report, &unseen).unwrap()
+    speaker("ours", NOW).wanted(report, &unseen, false).unwrap()
 }
 
 /// `Type=Status/Reason`, in order.
@@ -145,20 +145,24 @@ fn a_policy_without_a_target_says_so() {
 fn nothing_is_wanted_once_it_is_said_and_times_change_with_the_status_only() {
     let good = report(vec![target("web", None)]);
     let said = first(&good);
-    assert_eq!(speaker("ours", LATER).wanted(&good, &said), None);
+    assert_eq!(speaker("ours", LATER).wanted(&good, &said, false), None);
 
     let edited = PolicyReport {
         generation: 4,
         ..good.clone()
     };
-    let next = speaker("ours", LATER).wanted(&edited, &said).unwrap();
+    let next = speaker("ours", LATER)
+        .wanted(&edited, &said, false)
+        .unwrap();
     assert_eq!(next.observed_generation, Some(4));
     for condition in next.conditions.iter().flatten() {
         assert_eq!(condition.last_transition_time, NOW, "{condition:?}");
     }
 
     let broken = report(vec![target("web", Some(conflict()))]);
-    let next = speaker("ours", LATER).wanted(&broken, &said).unwrap();
+    let next = speaker("ours", LATER)
+        .wanted(&broken, &said, false)
+        .unwrap();
     let times: Vec<_> = next
         .conditions
         .iter()
@@ -175,8 +179,9 @@ fn nothing_is_wanted_once_it_is_said_and_times_change_with_the_status_only() {
             ("Stalled", LATER)
         ]
     );
-    let healed = speaker("ours", LATER).wanted(&good, &next).unwrap();
-    assert!(!summary(&healed).iter().any(|it| it.starts_with("Stalled")));
+    let healed = speaker("ours", LATER).wanted(&good, &next, false).unwrap();
+    assert_eq!(summary(&healed).last().unwrap(), "Stalled=False/Ready");
+    assert_eq!(speaker("ours", LATER).wanted(&good, &healed, false), None);
 }
 
 #[test]
@@ -202,16 +207,16 @@ fn each_target_has_its_own_entry_with_failing_ones_first() {
 fn entries_of_another_controller_stay_and_the_first_by_name_writes_the_top() {
     let policy = report(vec![target("web", None)]);
     let unseen = GatewayPolicyStatus::default();
-    let first = speaker("a", NOW).wanted(&policy, &unseen).unwrap();
-    let second = speaker("b", NOW).wanted(&policy, &first).unwrap();
+    let first = speaker("a", NOW).wanted(&policy, &unseen, false).unwrap();
+    let second = speaker("b", NOW).wanted(&policy, &first, false).unwrap();
     assert_eq!(second.conditions, None);
     let both = GatewayPolicyStatus {
         ancestors: second.ancestors,
         ..first
     };
     assert_eq!(both.ancestors.as_ref().unwrap().len(), 2);
-    assert_eq!(speaker("a", LATER).wanted(&policy, &both), None);
-    assert_eq!(speaker("b", LATER).wanted(&policy, &both), None);
+    assert_eq!(speaker("a", LATER).wanted(&policy, &both, false), None);
+    assert_eq!(speaker("b", LATER).wanted(&policy, &both, false), None);
 }
 
 #[test]
@@ -221,5 +226,19 @@ fn of_a_policy_with_targets_of_others_alone_nothing_is_said() {
         ..report(Vec::new())
     };
     let unseen = GatewayPolicyStatus::default();
-    assert_eq!(speaker("ours", NOW).wanted(&foreign, &unseen), None);
+    assert_eq!(speaker("ours", NOW).wanted(&foreign, &unseen, false), None);
+}
+
+#[test]
+fn what_every_installation_says_of_a_policy_without_targets_is_taken_back_when_one_has_it() {
+    let nobodys = report(Vec::new());
+    let said = first(&nobodys);
+    assert_eq!(said.ancestors, None);
+    assert_eq!(speaker("z", LATER).wanted(&nobodys, &said, true), None);
+
+    let class = report(vec![target("web", None)]);
+    let named = speaker("a", LATER).wanted(&class, &said, false).unwrap();
+    let withdrawn = speaker("z", LATER).wanted(&nobodys, &named, true);
+    assert_eq!(withdrawn, Some(GatewayPolicyStatus::default()));
+    assert_eq!(speaker("z", LATER).wanted(&nobodys, &named, false), None);
 }

@@ -64,24 +64,6 @@ async fn a_kind_that_is_refused_holds_everything_back_until_it_is_allowed() {
 }
 
 #[tokio::test]
-async fn without_the_kind_or_the_right_to_read_policies_the_rest_is_served_and_it_is_told() {
-    for status in [http::StatusCode::NOT_FOUND, http::StatusCode::FORBIDDEN] {
-        let api = FakeApi::start().await;
-        api.refuse("/gatewaypolicies", status);
-        let connection = Connection::with(api.config()).unwrap();
-        let (mut source, watches) = connection.watch(Settings::default());
-        tokio::spawn(watches);
-        let codes = |view: &super::super::View| -> Vec<Code> {
-            view.findings.iter().map(|finding| finding.code).collect()
-        };
-        let view = source.next().await.unwrap();
-        assert_eq!(codes(&view), [Code::PoliciesUnavailable], "{status}");
-        api.refuse_nothing();
-        while !codes(&source.next().await.unwrap()).is_empty() {}
-    }
-}
-
-#[tokio::test]
 async fn only_the_watched_namespace_is_asked_for_and_the_published_service_elsewhere() {
     let mut api = FakeApi::start().await;
     let (mut source, watches) = Connection::with(api.config()).unwrap().watch(Settings {
