@@ -111,9 +111,10 @@ def _h2load(scenario, url, seconds, core, work):
         raise Failed(f"{url} did not agree on HTTP/2")
     counts = re.search(r"requests: .* (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout", text)
     succeeded, failed, _, _ = map(int, counts.groups())
-    times = sorted(int(line.split("\t")[2]) for line in log.read_text().splitlines())
+    lines = log.read_text().splitlines() if log.exists() else []
+    times = sorted(int(line.split("\t")[2]) for line in lines)
     if not times:
-        raise Failed(f"h2load got no answer from {url}")
+        raise Failed(f"h2load noted no answer from {url}: {text.strip()}")
     return Sample(
         requests=succeeded + failed,
         per_second=succeeded / seconds,
