@@ -4,7 +4,7 @@
 CARGO ?= cargo
 BUILD_TOOLS = cc:build-essential
 TEST_TOOLS = $(BUILD_TOOLS) ip:iproute2 nft:nftables unshare:util-linux openssl:openssl
-BENCH_TOOLS = $(BUILD_TOOLS) python3:python3-minimal openssl:openssl nginx:nginx haproxy:haproxy \
+BENCH_TOOLS = $(BUILD_TOOLS) python3:python3 openssl:openssl nginx:nginx haproxy:haproxy \
 	wrk:wrk h2load:nghttp2-client taskset:util-linux
 
 .PHONY: demo test lint docs deny bench
