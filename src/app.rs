@@ -20,7 +20,7 @@ use crate::stores::directory::{OpenError, STATUS_DIRECTORY};
 use crate::stores::writer::StatusFiles;
 use crate::telemetry::logs::StartError;
 use crate::translate::{self, Origin};
-use crate::upstream::balance::with_rng;
+use crate::upstream::random::with_rng;
 
 mod data_plane;
 mod election;

@@ -24,6 +24,7 @@ pub mod names;
 pub mod outlier;
 pub mod phantom;
 pub mod pool;
+pub mod random;
 pub mod readmission;
 pub mod registry;
 pub mod standing;

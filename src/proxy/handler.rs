@@ -25,7 +25,7 @@ use crate::failure::Cause;
 use crate::routing::policy::{Policy, ProxyStatus};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::balance::with_rng;
+use crate::upstream::random::with_rng;
 use crate::upstream::registry::Registry;
 use crate::upstream::upload::Upload;
 

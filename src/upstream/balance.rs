@@ -8,13 +8,12 @@
 //! Ejected endpoints are passed over. One that a drawn pair meets costs a look at the whole set; while
 //! all work, it costs two loads.
 
-use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rand::RngExt;
 use rand::rngs::SmallRng;
-use rand::{RngExt, SeedableRng};
 
 use super::endpoint::Endpoint;
 use super::readmission::{Readmission, Trial};
@@ -159,25 +158,10 @@ fn two_of(count: usize, rng: &mut SmallRng) -> (usize, usize) {
     (first, (first + rng.random_range(1..count)) % count)
 }
 
-/// From 0 to 1, from this thread's generator.
-pub fn random() -> f64 {
-    with_rng(|rng| rng.random())
-}
-
-/// Runs with this thread's generator: fast, seeded once, good for spreading, not for secrets.
-pub fn with_rng<T>(run: impl FnOnce(&mut SmallRng) -> T) -> T {
-    thread_local! {
-        static RNG: RefCell<SmallRng> = RefCell::new(seeded());
-    }
-    RNG.with_borrow_mut(run)
-}
-
-fn seeded() -> SmallRng {
-    SmallRng::try_from_rng(&mut rand::rngs::SysRng).unwrap_or_else(|_| SmallRng::seed_from_u64(0))
-}
-
 #[cfg(test)]
 mod tests {
+    use rand::SeedableRng;
+
     use crate::telemetry::metrics::Metrics;
     use crate::upstream::endpoint::Origin;
 

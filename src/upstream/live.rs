@@ -9,10 +9,11 @@ use crate::failure::Cause;
 use crate::routing::snapshot::UpstreamId;
 use crate::telemetry::metrics::UpstreamMetrics;
 
-use super::balance::{Choice, EndpointSet, Wish, with_rng};
+use super::balance::{Choice, EndpointSet, Wish};
 use super::budget::Budget;
 use super::endpoint::Endpoint;
 use super::latency::Latency;
+use super::random::with_rng;
 
 /// What an upstream without any history is assumed to take, in microseconds.
 const UNKNOWN: f32 = 30_000.0;

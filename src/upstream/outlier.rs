@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use crate::failure::{Blame, Cause};
 use crate::routing::policy::OutlierDetection;
 
-use super::balance::random;
 use super::ejection::Fault;
 use super::endpoint::Endpoint;
 use super::live::Upstream;
+use super::random::random;
 use super::readmission::Trial;
 
 /// When the last endpoint fails, the others are tried again this soon.

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use crate::routing::policy::{AddressRules, OutlierDetection};
 use crate::telemetry::metrics::Metrics;
 
-use super::balance::random;
 use super::connect::connect;
 use super::connection::Connection;
 use super::endpoint::Endpoint;
+use super::random::random;
 
 /// The ejection is over: a connection is to be opened, by the holder of this.
 #[derive(Debug)]
