@@ -7,7 +7,7 @@
 //!
 //! What cannot be right is refused by the API server already. Each such rule stands once, in
 //! [`rules`], as an expression for the server and as a function for everybody without one, with one
-//! sentence that says what to do. [`crd`] makes the definition that is installed, [`reference`] the
+//! sentence that says what to do. [`crd`] makes the definition that is installed, [`mod@reference`] the
 //! page that documents it; both are generated from the types and compared with the files in the
 //! repository.
 

@@ -1,7 +1,7 @@
 //! What objects are told about themselves: the addresses of Ingresses, and what is wrong with
 //! anything.
 //!
-//! Two halves. What is wanted is computed purely, from objects and findings ([`wanted`]). A writer
+//! Two halves. What is wanted is computed purely, from objects and findings (`wanted`). A writer
 //! compares it with what is there, and writes the difference: as leader only, through one bucket of
 //! tokens, the newest need first, and again after a while when it did not work ([`cluster`]).
 //! Without a cluster the same goes into files ([`directory`]).

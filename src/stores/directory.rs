@@ -6,7 +6,7 @@
 //! directory has been quiet for a moment, because files are seldom written in one go.
 //!
 //! What is broken is a finding with its file and line, and the last good state of the objects
-//! concerned stays ([`scan`]).
+//! concerned stays (`scan`).
 
 mod manifest;
 mod object;

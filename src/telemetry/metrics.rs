@@ -1,7 +1,7 @@
 //! Metrics, counted per worker and summed when they are read.
 //!
 //! A counter that every core increments is a cache line that every core fights for, so each worker
-//! has its own copy of each counter, padded apart, and [`exposition`] adds them up. What belongs to a
+//! has its own copy of each counter, padded apart, and `exposition` adds them up. What belongs to a
 //! route is reached through a [`RouteMetrics`] handle that is resolved once, when the snapshot is
 //! joined with what lives: the path of a request hashes no labels and takes no lock.
 //!
