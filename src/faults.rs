@@ -13,6 +13,7 @@
 
 mod connection;
 mod describe;
+mod ledger;
 mod peer;
 mod request;
 pub mod script;
@@ -21,7 +22,8 @@ mod tests;
 
 use std::fmt;
 
-pub use peer::{Counts, Peer, Received};
+pub use ledger::{Counts, Received};
+pub use peer::Peer;
 
 macro_rules! faults {
     ($($(#[$doc:meta])+ $variant:ident $name:literal $did:literal,)+) => {

@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::describe;
-use super::peer::Shared;
+use super::ledger::Shared;
 use super::request::{Head, Rest, Wire};
 use super::script::Step;
 

@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use super::peer::Shared;
+use super::ledger::Shared;
 
 /// A connection's reading side: what came and is not consumed yet.
 pub(super) struct Wire<'a> {
