@@ -31,7 +31,8 @@ use loom::thread;
 
 use budget::Budget;
 use ejection::Fault;
-use routing::policy::{OutlierDetection, RetryBudget};
+use routing::policy::RetryBudget;
+use routing::policy::upstream::OutlierDetection;
 use standing::Standing;
 use window::Window;
 

@@ -9,13 +9,54 @@ use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
 use super::policy::GatewayPolicy;
+use super::rules;
 
 /// The name of the definition.
 pub const NAME: &str = "gatewaypolicies.bywash.dev";
 
+/// What is checked by the API server, by where it applies.
+fn rules() -> [(&'static str, Value); 17] {
+    use rules::{upstream, validations};
+    [
+        (".spec", validations(rules::SPEC)),
+        (".spec.targetRefs[]", validations(rules::TARGET)),
+        (".spec.timeouts", validations(rules::TIMEOUTS)),
+        (".spec.retry", validations(rules::RETRY)),
+        (".spec.retry.backoff", validations(rules::BACKOFF)),
+        (
+            ".spec.outlierDetection.failurePercent",
+            validations(upstream::FAILURE_PERCENT),
+        ),
+        (
+            ".spec.outlierDetection.ejection",
+            validations(upstream::EJECTION),
+        ),
+        (".spec.healthCheck", validations(upstream::HEALTH_CHECK)),
+        (".spec.healthCheck.http", validations(upstream::HTTP_PROBE)),
+        (
+            ".spec.connectionPool",
+            validations(upstream::CONNECTION_POOL),
+        ),
+        (".spec.loadBalancing", validations(upstream::LOAD_BALANCING)),
+        (
+            ".spec.loadBalancing.consistentHash",
+            validations(upstream::CONSISTENT_HASH),
+        ),
+        (
+            ".spec.loadBalancing.stickyCookie",
+            validations(upstream::STICKY_COOKIE),
+        ),
+        (".spec.fallback.service.port", validations(upstream::PORT)),
+        (".spec.upstreamTls", validations(upstream::UPSTREAM_TLS)),
+        (".spec.bypass[]", validations(rules::BYPASS)),
+        (".spec.maintenance", validations(rules::MAINTENANCE)),
+    ]
+}
+
 /// Lists that are sets, or maps by a key: what several write is merged.
-const LISTS: [(&str, Option<&str>); 4] = [
+const LISTS: [(&str, Option<&str>); 5] = [
     (".spec.retry.on", None),
+    (".spec.outlierDetection.statuses", None),
     (".status.conditions", Some("type")),
     (".status.ancestors[].conditions", Some("type")),
     (".status.ancestors[].sections", Some("name")),
@@ -31,8 +72,13 @@ pub fn definition() -> Value {
         if let Some(status) = schema.pointer_mut("/properties/status") {
             status["default"] = json!({"observedGeneration": -1});
         }
+        for (part, rules) in rules() {
+            if let Some(Value::Object(part)) = schema.pointer_mut(&pointer(part)) {
+                part.insert("x-kubernetes-validations".into(), rules);
+            }
+        }
         for (list, keys) in LISTS {
-            let list = list.replace('.', "/properties/").replace("[]", "/items");
+            let list = pointer(list);
             if let Some(Value::Object(list)) = schema.pointer_mut(&list) {
                 let kind = if keys.is_some() { "map" } else { "set" };
                 list.insert("x-kubernetes-list-type".into(), kind.into());
@@ -47,6 +93,11 @@ pub fn definition() -> Value {
 pub fn manifest() -> String {
     // As above.
     serde_saphyr::to_string(&definition()).unwrap_or_else(|error| format!("# {error}\n"))
+}
+
+/// Where a field stands in a schema.
+fn pointer(field: &str) -> String {
+    field.replace('.', "/properties/").replace("[]", "/items")
 }
 
 /// Removes what is not meant, at every depth.
@@ -72,8 +123,11 @@ mod tests {
 
     fn visit(schema: &Value, path: &str, look: &mut dyn FnMut(&str, &Value)) {
         look(path, schema);
+        let required = schema["required"].as_array();
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-            visit(property, &format!("{path}.{name}"), look);
+            let required = required.is_some_and(|it| it.iter().any(|it| it == name));
+            let mark = if required { "!" } else { "" };
+            visit(property, &format!("{path}.{name}{mark}"), look);
         }
         if schema["items"].is_object() {
             visit(&schema["items"], &format!("{path}[]"), look);
@@ -113,12 +167,22 @@ mod tests {
             let description = schema["description"].as_str().unwrap_or_default();
             assert!(!description.is_empty(), "{path} is not documented");
             let value = !matches!(schema["type"].as_str(), Some("object"));
-            let required = ["[].", "targetRefs"].iter().any(|it| path.contains(it));
+            let required = path.ends_with('!') || path.contains("targetRefs");
             assert!(
                 !value || required || description.contains("Default: "),
                 "{path} does not say its default"
             );
         });
+    }
+
+    #[test]
+    fn every_rule_stands_where_it_applies() {
+        let spec = json!({"properties": {"spec": part("spec")}});
+        for (part, rules) in rules() {
+            let there = spec.pointer(&pointer(part));
+            let there = there.map(|part| &part["x-kubernetes-validations"]);
+            assert_eq!(there, Some(&rules), "{part}");
+        }
     }
 
     #[test]

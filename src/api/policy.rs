@@ -6,9 +6,15 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::rules;
 use super::status::GatewayPolicyStatus;
 use super::values::{DurationText, Quantity};
+
+pub mod upstream;
+
+use upstream::{
+    CircuitBreaker, ConnectionPool, Fallback, HealthCheck, LoadBalancing, OutlierDetection,
+    SlowStart, UpstreamTls,
+};
 
 /// How requests are sent to upstreams, and what happens when that fails. Each section replaces as a
 /// whole what a less specific policy says in it: Service goes before Ingress with sectionName, then
@@ -36,7 +42,6 @@ use super::values::{DurationText, Quantity};
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = rules::validations(rules::SPEC)))]
 pub struct GatewayPolicySpec {
     /// The Ingresses and Services that this is for, in the namespace of the policy. None for a policy
     /// that an IngressClass names in spec.parameters.
@@ -49,6 +54,40 @@ pub struct GatewayPolicySpec {
     /// When another attempt follows a failed one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
+    /// When an endpoint is left out for its failures (nginx: max_fails and fail_timeout). What counts is
+    /// what this process observed itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outlier_detection: Option<OutlierDetection>,
+    /// With fewer endpoints in use than so many percent, ejections are ignored; probes and readiness
+    /// never are. 0: off. Default: off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100))]
+    pub panic_threshold: Option<i32>,
+    /// How an endpoint begins that joins an upstream which already has some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slow_start: Option<SlowStart>,
+    /// Probes of each endpoint, beside its readiness: one of http, tcp and grpc; none of them: off.
+    /// Default: off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
+    /// Limits of the upstream, of each replica of Bywash: what exceeds them is answered 503 with
+    /// Retry-After at once. Default: off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub circuit_breaker: Option<CircuitBreaker>,
+    /// How connections to endpoints are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection_pool: Option<ConnectionPool>,
+    /// How an endpoint is chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load_balancing: Option<LoadBalancing>,
+    /// A Service that stands in when no endpoint is usable or all attempts failed (nginx: backup).
+    /// Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Fallback>,
+    /// TLS to the endpoints, always verified; also without appProtocol: https of the Service. Default:
+    /// off, or with appProtocol: https the values named here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream_tls: Option<UpstreamTls>,
     /// Requests that are passed on without help: no retry, no error page, no line in the access log.
     /// Meant for health checks. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,7 +108,6 @@ pub struct GatewayPolicySpec {
 /// What a policy is for.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = rules::validations(rules::TARGET)))]
 pub struct TargetRef {
     /// networking.k8s.io for an Ingress, empty for a Service.
     #[schemars(length(max = 253))]
@@ -90,7 +128,6 @@ pub struct TargetRef {
 /// Time limits.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = rules::validations(rules::TIMEOUTS)))]
 pub struct Timeouts {
     /// Until a connection to the endpoint stands. Default: 2s, which survives one lost SYN.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -115,7 +152,6 @@ pub struct Timeouts {
 /// When another attempt follows a failed one.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = rules::validations(rules::RETRY)))]
 pub struct Retry {
     /// What is retried: connect-failure, reset (closed or reset before a response head), refused-stream
     /// (only HTTP/2 knows it), timeout (of one attempt), invalid-response, and statuses of the
@@ -147,6 +183,10 @@ pub struct Retry {
     /// once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backoff: Option<Backoff>,
+    /// How many retries of requests that were sent the upstream may cost, over all its requests;
+    /// those of requests that were never sent are free.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<RetryBudget>,
     /// Whether POST and PATCH are retried after bytes of them were sent, although the application may
     /// have executed them (RFC 9110 section 9.2.2). A request that was never sent is retried whatever
     /// its method. Default: false.
@@ -161,7 +201,6 @@ pub struct Retry {
 /// A random wait between nothing and a step that doubles with each try (full jitter).
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = rules::validations(rules::BACKOFF)))]
 pub struct Backoff {
     /// The first step. Default: 25ms.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -171,10 +210,23 @@ pub struct Backoff {
     pub max: Option<DurationText>,
 }
 
+/// A token bucket: each retry takes a token, and what is not used is forgotten over ten seconds.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct RetryBudget {
+    /// So many retries for a hundred requests. Default: 20.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100))]
+    pub percent: Option<i32>,
+    /// And so many a second in any case. Default: 10.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 10000))]
+    pub min_per_second: Option<i32>,
+}
+
 /// Requests that are passed on without help.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = rules::validations(rules::BYPASS)))]
 pub struct Bypass {
     /// This path and those below it, element by element, as with an Ingress path of type Prefix.
     #[schemars(length(min = 1, max = 1024))]
@@ -184,7 +236,6 @@ pub struct Bypass {
 /// Answering 503 instead of sending requests on.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = rules::validations(rules::MAINTENANCE)))]
 pub struct Maintenance {
     /// Whether it is on. Default: false.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 use super::policy::{Backoff, Bypass, GatewayPolicySpec, Maintenance, Retry, TargetRef, Timeouts};
 use super::values::DurationText;
 
+pub mod upstream;
+
 /// The most bytes of a request body that may be kept.
 pub const MOST_BUFFER_BYTES: i64 = 1024 * 1024;
 
@@ -177,7 +179,7 @@ pub const MAINTENANCE: &[Rule<Maintenance>] = &[
     },
 ];
 
-fn is_positive(text: &Option<DurationText>) -> bool {
+pub(super) fn is_positive(text: &Option<DurationText>) -> bool {
     let read = text.as_ref().map(DurationText::read);
     read.is_none_or(|read| read.is_ok_and(|it| !it.is_zero()) || text_is_no_duration(text))
 }

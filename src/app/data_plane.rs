@@ -91,6 +91,7 @@ fn unknown() -> Snapshot {
         },
         target: Target::Unavailable(Cause::NoEndpoints),
         policy: Arc::new(Policy::default()),
+        fallback: None,
     };
     let host = VirtualHost {
         default: Some(Arc::new(route)),

@@ -143,7 +143,7 @@ impl Attempts<'_> {
         } = self.upstream.choose(&Wish {
             tried,
             may_try: tried.is_empty() && self.progress.idempotent && self.upload.is_none(),
-            slow_start: self.policy.slow_start.window,
+            slow_start: self.upstream.policy().slow_start.window,
         })?;
         if let Some(due) = due {
             let how = Opening {
@@ -151,7 +151,7 @@ impl Attempts<'_> {
                 within: self.policy.timeouts.connect,
                 addresses: self.registry.address_rules().clone(),
             };
-            let rules = self.policy.outlier_detection.clone();
+            let rules = self.upstream.policy().outlier_detection.clone();
             tokio::spawn(due.open(rules, how, Arc::clone(self.metrics)));
         }
         Ok((endpoint, trial))
@@ -196,7 +196,7 @@ impl Attempts<'_> {
             upload: self.upload.clone(),
             in_flight,
             worker: self.worker,
-            faulty: self.policy.outlier_detection.statuses.contains(&status),
+            faulty: self.upstream.counts_against(status),
         };
         let answer = Answer {
             response,

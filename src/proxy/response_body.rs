@@ -201,8 +201,7 @@ impl Streaming {
             lease
                 .endpoint
                 .failed(Duration::ZERO, upstream.typical(now), now);
-            let rules = &route.policy.outlier_detection;
-            upstream.attempt_failed(&lease.endpoint, (cause, None), rules, now);
+            upstream.attempt_failed(&lease.endpoint, (cause, None), now);
         }
         io::Error::new(io::ErrorKind::UnexpectedEof, cause)
     }

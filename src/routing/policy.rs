@@ -1,13 +1,18 @@
 //! The policy of a route, resolved: every value present, nothing optional that has a default.
 //!
-//! Defaults are those of an Ingress that no policy targets.
+//! Defaults are those of an Ingress that no policy targets. What concerns a single request stands
+//! here, what concerns the upstream as a whole in [`upstream`].
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use super::path::PathRule;
+use upstream::UpstreamPolicy;
+
+pub mod upstream;
 
 /// How a route's requests are sent on, and what happens when that fails.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,10 +21,6 @@ pub struct Policy {
     pub timeouts: Timeouts,
     /// When another attempt follows.
     pub retry: Retry,
-    /// When an endpoint is left out for its failures.
-    pub outlier_detection: OutlierDetection,
-    /// How an endpoint that joins later begins.
-    pub slow_start: SlowStart,
     /// What the client learns from `Proxy-Status`.
     pub proxy_status: ProxyStatus,
     /// Whether plain HTTP is redirected (308) where the host has a certificate.
@@ -28,6 +29,15 @@ pub struct Policy {
     pub maintenance: Option<Maintenance>,
     /// Paths whose requests are passed on without help: no retry, no error page, no access log.
     pub bypass: Vec<PathRule>,
+    /// How the upstream is treated: by all requests alike, so that it is a part of its identity.
+    pub upstream: Arc<UpstreamPolicy>,
+}
+
+impl Policy {
+    /// The policy of the upstream, to be changed.
+    pub fn upstream_mut(&mut self) -> &mut UpstreamPolicy {
+        Arc::make_mut(&mut self.upstream)
+    }
 }
 
 /// The time limits of a request.
@@ -116,93 +126,6 @@ impl Default for RetryBudget {
         Self {
             percent: 20,
             min_per_second: 10,
-        }
-    }
-}
-
-/// When an endpoint is left out for its failures, as this process observed them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OutlierDetection {
-    /// After so many failures in a row; at least 1.
-    pub consecutive_failures: u8,
-    /// After so many failures in a row to connect; at least 1.
-    pub consecutive_connect_failures: u8,
-    /// Or when so many of the last requests failed.
-    pub failure_percent: FailurePercent,
-    /// Statuses of the application that count as failures: none, unless somebody who knows it says
-    /// so, since any client could provoke them.
-    pub statuses: Vec<u16>,
-    /// For how long.
-    pub ejection: Ejection,
-}
-
-impl Default for OutlierDetection {
-    fn default() -> Self {
-        Self {
-            consecutive_failures: 5,
-            consecutive_connect_failures: 3,
-            failure_percent: FailurePercent::default(),
-            statuses: Vec::new(),
-            ejection: Ejection::default(),
-        }
-    }
-}
-
-/// Which share of failures is too much.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FailurePercent {
-    /// In percent of the requests in the window.
-    pub threshold: u8,
-    /// With fewer requests there is no share.
-    pub min_requests: u32,
-    /// Over this time; whole seconds, at most 10.
-    pub window: Duration,
-}
-
-impl Default for FailurePercent {
-    fn default() -> Self {
-        Self {
-            threshold: 50,
-            min_requests: 20,
-            window: Duration::from_secs(10),
-        }
-    }
-}
-
-/// How long an endpoint is left out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ejection {
-    /// The first time; doubled each further time.
-    pub base: Duration,
-    /// At most.
-    pub max: Duration,
-    /// Of an upstream's endpoints, the most that are left out at once, in percent; the last that is
-    /// usable never is.
-    pub max_percent: u8,
-}
-
-impl Default for Ejection {
-    fn default() -> Self {
-        Self {
-            base: Duration::from_secs(5),
-            max: Duration::from_secs(300),
-            max_percent: 100,
-        }
-    }
-}
-
-/// How an endpoint begins that joins an upstream which already has some.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SlowStart {
-    /// Its share of requests grows evenly over this time, from a tenth of that of the others; zero:
-    /// it has its share at once.
-    pub window: Duration,
-}
-
-impl Default for SlowStart {
-    fn default() -> Self {
-        Self {
-            window: Duration::from_secs(30),
         }
     }
 }

@@ -11,6 +11,7 @@ use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
 
 use super::host::HostPattern;
 use super::policy::Policy;
+use super::policy::upstream::{Trust, UpstreamPolicy, UpstreamTls};
 use super::snapshot::{
     Certificate, EndpointSource, EndpointSpec, EndpointState, Route, Snapshot, Target, Upstream,
     VirtualHost,
@@ -27,7 +28,9 @@ impl fmt::Display for Snapshot {
             write_host(f, pattern, host)?;
         }
         for (id, Upstream { endpoints }) in upstreams {
-            writeln!(f, "upstream {id}")?;
+            write!(f, "upstream {id}")?;
+            write_upstream_policy(f, &id.policy)?;
+            writeln!(f)?;
             write_endpoints(f, endpoints)?;
         }
         if let Some(certificate) = default_certificate {
@@ -70,6 +73,7 @@ fn write_route(f: &mut Formatter<'_>, route: &Route) -> fmt::Result {
         ingress,
         target,
         policy,
+        fallback,
     } = route;
     match target {
         Target::Upstream(id) => write!(f, "-> {id}")?,
@@ -79,6 +83,12 @@ fn write_route(f: &mut Formatter<'_>, route: &Route) -> fmt::Result {
     }
     write!(f, " (Ingress {}/{})", ingress.namespace, ingress.name)?;
     write_policy(f, policy)?;
+    if let Target::Upstream(id) = target {
+        write_upstream_policy(f, &id.policy)?;
+    }
+    if let Some(fallback) = fallback {
+        write!(f, " fallback={fallback}")?;
+    }
     writeln!(f)
 }
 
@@ -91,42 +101,78 @@ fn write_policy(f: &mut Formatter<'_>, policy: &Policy) -> fmt::Result {
         tls_redirect,
         maintenance,
         bypass,
-        outlier_detection,
-        slow_start,
+        // Said with the target, whose identity it is.
+        upstream: _,
     } = policy;
     let builtin = Policy::default();
-    let sections: [(bool, &str, &dyn fmt::Debug); 8] = [
-        (*timeouts != builtin.timeouts, "timeouts", timeouts),
-        (*retry != builtin.retry, "retry", retry),
-        (
-            *proxy_status != builtin.proxy_status,
-            "proxyStatus",
-            proxy_status,
-        ),
-        (
-            *tls_redirect != builtin.tls_redirect,
-            "tlsRedirect",
-            tls_redirect,
-        ),
-        (
-            *maintenance != builtin.maintenance,
-            "maintenance",
-            maintenance,
-        ),
-        (*bypass != builtin.bypass, "bypass", bypass),
-        (
-            *outlier_detection != builtin.outlier_detection,
-            "outlierDetection",
-            outlier_detection,
-        ),
-        (*slow_start != builtin.slow_start, "slowStart", slow_start),
-    ];
-    for (differs, name, section) in sections {
-        if differs {
-            write!(f, " {name}={section:?}")?;
-        }
+    write_section(f, "timeouts", timeouts, &builtin.timeouts)?;
+    write_section(f, "retry", retry, &builtin.retry)?;
+    write_section(f, "proxyStatus", proxy_status, &builtin.proxy_status)?;
+    write_section(f, "tlsRedirect", tls_redirect, &builtin.tls_redirect)?;
+    write_section(f, "maintenance", maintenance, &builtin.maintenance)?;
+    write_section(f, "bypass", bypass, &builtin.bypass)
+}
+
+fn write_upstream_policy(f: &mut Formatter<'_>, policy: &UpstreamPolicy) -> fmt::Result {
+    let UpstreamPolicy {
+        outlier_detection,
+        panic_threshold,
+        slow_start,
+        health_check,
+        circuit_breaker,
+        connection_pool,
+        load_balancing,
+        tls,
+        // Said by the route.
+        has_fallback: _,
+    } = policy;
+    let builtin = UpstreamPolicy::default();
+    write_section(
+        f,
+        "outlierDetection",
+        outlier_detection,
+        &builtin.outlier_detection,
+    )?;
+    write_section(
+        f,
+        "panicThreshold",
+        panic_threshold,
+        &builtin.panic_threshold,
+    )?;
+    write_section(f, "slowStart", slow_start, &builtin.slow_start)?;
+    write_section(f, "healthCheck", health_check, &builtin.health_check)?;
+    write_section(
+        f,
+        "circuitBreaker",
+        circuit_breaker,
+        &builtin.circuit_breaker,
+    )?;
+    write_section(
+        f,
+        "connectionPool",
+        connection_pool,
+        &builtin.connection_pool,
+    )?;
+    write_section(f, "loadBalancing", load_balancing, &builtin.load_balancing)?;
+    match tls {
+        None => Ok(()),
+        Some(UpstreamTls { server_name, trust }) => match trust {
+            Trust::System => write!(f, " tls={server_name} (system roots)"),
+            Trust::Certificates(roots) => write!(f, " tls={server_name} ({} roots)", roots.len()),
+        },
     }
-    Ok(())
+}
+
+fn write_section<T: fmt::Debug + PartialEq>(
+    f: &mut Formatter<'_>,
+    name: &str,
+    section: &T,
+    builtin: &T,
+) -> fmt::Result {
+    if section == builtin {
+        return Ok(());
+    }
+    write!(f, " {name}={section:?}")
 }
 
 fn write_endpoints(f: &mut Formatter<'_>, endpoints: &EndpointSource) -> fmt::Result {
@@ -141,6 +187,7 @@ fn write_endpoints(f: &mut Formatter<'_>, endpoints: &EndpointSource) -> fmt::Re
         let EndpointSpec {
             address,
             state,
+            weight,
             zone,
             pod,
         } = endpoint;
@@ -149,6 +196,9 @@ fn write_endpoints(f: &mut Formatter<'_>, endpoints: &EndpointSource) -> fmt::Re
             EndpointState::Draining => "draining",
         };
         write!(f, "  {address} {state}")?;
+        if *weight != 1 {
+            write!(f, " weight={weight}")?;
+        }
         if let Some(pod) = pod {
             write!(f, " pod={pod}")?;
         }
@@ -179,16 +229,19 @@ mod tests {
     use std::sync::Arc;
 
     use super::super::path::{PathKind, PathRule};
-    use super::super::snapshot::{IngressName, UpstreamId};
+    use super::super::snapshot::{IngressName, ServicePort, UpstreamId};
     use super::*;
     use crate::failure::Cause;
 
     #[test]
     fn a_snapshot_reads_as_a_list_of_hosts_and_upstreams() {
         let upstream = UpstreamId {
-            namespace: "shop".into(),
-            service: "cart".into(),
-            port: 80,
+            service: ServicePort {
+                namespace: "shop".into(),
+                name: "cart".into(),
+                port: 80,
+            },
+            policy: Arc::default(),
         };
         let route = |target| {
             Arc::new(Route {
@@ -198,6 +251,7 @@ mod tests {
                 },
                 target,
                 policy: Arc::default(),
+                fallback: None,
             })
         };
         let host = VirtualHost {
@@ -212,6 +266,7 @@ mod tests {
         let endpoint = EndpointSpec {
             address: "[fd00::7]:8080".parse().unwrap(),
             state: EndpointState::Draining,
+            weight: 1,
             zone: Some("a".into()),
             pod: Some("cart-1".into()),
         };

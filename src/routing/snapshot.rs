@@ -10,6 +10,7 @@ use crate::failure::Cause;
 use super::host::HostPattern;
 use super::path::PathRule;
 use super::policy::Policy;
+use super::policy::upstream::{UpstreamPolicy, UpstreamTls};
 
 /// Everything that is served, at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -44,6 +45,8 @@ pub struct Route {
     pub target: Target,
     /// How.
     pub policy: Arc<Policy>,
+    /// The upstream of the snapshot that stands in for the target.
+    pub fallback: Option<UpstreamId>,
 }
 
 /// Where a route leads.
@@ -64,20 +67,54 @@ pub struct IngressName {
     pub name: Arc<str>,
 }
 
-/// Which upstream: routes with the same identity share its connections and statistics.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Which upstream: routes with the same identity share its balancer and its limits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UpstreamId {
+    /// Whose endpoints.
+    pub service: ServicePort,
+    /// How it is treated.
+    pub policy: Arc<UpstreamPolicy>,
+}
+
+/// A port of a Service.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServicePort {
     /// The namespace of the Service.
     pub namespace: Arc<str>,
     /// The Service.
-    pub service: Arc<str>,
+    pub name: Arc<str>,
     /// The port's number in the Service.
     pub port: u16,
 }
 
+/// What upstreams have in common: they share endpoints, with their health, statistics and connections.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EndpointGroup {
+    /// Whose endpoints.
+    pub service: ServicePort,
+    /// What connections are opened with.
+    pub tls: Option<UpstreamTls>,
+}
+
+impl UpstreamId {
+    /// With which upstreams it shares endpoints.
+    pub fn group(&self) -> EndpointGroup {
+        EndpointGroup {
+            service: self.service.clone(),
+            tls: self.policy.tls.clone(),
+        }
+    }
+}
+
 impl fmt::Display for UpstreamId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}:{}", self.namespace, self.service, self.port)
+        self.service.fmt(f)
+    }
+}
+
+impl fmt::Display for ServicePort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}:{}", self.namespace, self.name, self.port)
     }
 }
 
@@ -109,6 +146,8 @@ pub struct EndpointSpec {
     pub address: SocketAddr,
     /// Whether it takes new requests.
     pub state: EndpointState,
+    /// Its part of the requests, beside the others' weights; at least 1.
+    pub weight: u16,
     /// Its topology zone, where known.
     pub zone: Option<Arc<str>>,
     /// The Pod behind it, in the Service's namespace, where known.

@@ -12,11 +12,12 @@ use k8s_openapi::api::networking::v1::{IngressBackend, IngressServiceBackend};
 
 use crate::failure::Cause;
 use crate::report::{Code, Kind, ObjectRef};
-use crate::routing::snapshot::{EndpointSource, Target, Upstream, UpstreamId};
+use crate::routing::snapshot::{EndpointSource, ServicePort, Target, Upstream, UpstreamId};
 
 use super::endpoints::endpoints;
 use super::findings::Findings;
 use super::names::{self, Key, Names};
+use super::policy::Resolved;
 use super::service::{self, Place, Port};
 use super::{Objects, Settings};
 
@@ -29,7 +30,7 @@ pub(super) struct Backends<'a> {
     unreadable: &'a BTreeSet<ObjectRef>,
     allow_external_name: bool,
     names: &'a mut Names,
-    upstreams: HashMap<UpstreamId, Upstream, FixedState>,
+    upstreams: BTreeMap<UpstreamId, Upstream>,
 }
 
 impl<'a> Backends<'a> {
@@ -50,7 +51,7 @@ impl<'a> Backends<'a> {
             unreadable: &objects.unreadable,
             allow_external_name: settings.allow_external_name,
             names,
-            upstreams: HashMap::default(),
+            upstreams: BTreeMap::new(),
         }
     }
 
@@ -59,6 +60,7 @@ impl<'a> Backends<'a> {
         &mut self,
         ingress: &ObjectRef,
         backend: &IngressBackend,
+        policy: &Resolved,
         findings: &mut Findings,
     ) -> Target {
         let IngressBackend { resource, service } = backend;
@@ -73,7 +75,7 @@ impl<'a> Backends<'a> {
             findings.add(ingress, Code::UnsupportedBackend, message);
             return Target::Unavailable(Cause::UnknownUpstream);
         };
-        match self.upstream(&ingress.namespace, service, findings) {
+        match self.upstream(&ingress.namespace, service, policy, findings) {
             Ok(upstream) => Target::Upstream(upstream),
             Err((code, cause, message)) => {
                 findings.add(ingress, code, message);
@@ -84,13 +86,14 @@ impl<'a> Backends<'a> {
 
     /// The upstreams that were resolved.
     pub(super) fn finish(self) -> BTreeMap<UpstreamId, Upstream> {
-        self.upstreams.into_iter().collect()
+        self.upstreams
     }
 
     fn upstream(
         &mut self,
         namespace: &Arc<str>,
         backend: &IngressServiceBackend,
+        policy: &Resolved,
         findings: &mut Findings,
     ) -> Result<UpstreamId, (Code, Cause, String)> {
         let IngressServiceBackend { name, port } = backend;
@@ -110,18 +113,26 @@ impl<'a> Backends<'a> {
             (it.code, it.cause, message)
         })?;
         let id = UpstreamId {
-            namespace: Arc::clone(namespace),
-            service: self.names.share(name),
-            port: port.number,
+            service: ServicePort {
+                namespace: Arc::clone(namespace),
+                name: self.names.share(name),
+                port: port.number,
+            },
+            policy: Arc::clone(&policy.policy.upstream),
         };
         if !self.upstreams.contains_key(&id) {
-            let endpoints = self.source(&id, port, findings);
+            let endpoints = self.source(&id.service, port, findings);
             self.upstreams.insert(id.clone(), Upstream { endpoints });
         }
         Ok(id)
     }
 
-    fn source(&self, id: &UpstreamId, port: Port<'_>, findings: &mut Findings) -> EndpointSource {
+    fn source(
+        &self,
+        service: &ServicePort,
+        port: Port<'_>,
+        findings: &mut Findings,
+    ) -> EndpointSource {
         let Port { number, place } = port;
         match place {
             Place::Name(name) => EndpointSource::Name { name, port: number },
@@ -129,7 +140,7 @@ impl<'a> Backends<'a> {
                 port_name,
                 ipv6_first,
             } => {
-                let slices = self.slices.get(&(&*id.namespace, &*id.service));
+                let slices = self.slices.get(&(&*service.namespace, &*service.name));
                 let slices = slices.map(Vec::as_slice).unwrap_or_default();
                 EndpointSource::Known(endpoints(slices, port_name, ipv6_first, findings))
             }

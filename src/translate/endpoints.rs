@@ -131,6 +131,7 @@ fn read_endpoint(
     Ok(Some(EndpointSpec {
         address: SocketAddr::new(ip, port),
         state,
+        weight: 1,
         zone: zone.as_deref().map(Into::into),
         pod: pod.and_then(|it| it.name.as_deref()).map(Into::into),
     }))

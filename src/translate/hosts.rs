@@ -85,10 +85,12 @@ impl<'a> Hosts<'a> {
             let ingress = &won.by.object;
             let service = won.backend.service.as_ref();
             let service = service.map(|service| service.name.as_str());
+            let resolved = policies.resolve(ingress, host, service);
             Arc::new(Route {
                 ingress: won.by.name(),
-                target: backends.resolve(ingress, won.backend, findings),
-                policy: policies.resolve(ingress, host, service),
+                target: backends.resolve(ingress, won.backend, &resolved, findings),
+                policy: resolved.policy,
+                fallback: None,
             })
         };
         for (pattern, Host { owner, paths }) in self.by_pattern {

@@ -30,7 +30,8 @@ mod section_values;
 mod sections;
 
 use attach::Targets;
-pub(super) use sections::Sections;
+pub(super) use sections::Resolved;
+use sections::Sections;
 
 /// How specific a policy is for a route; the order is the precedence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,7 +67,7 @@ pub(super) struct Policies<'a> {
     /// The defaults of the class.
     class: Option<usize>,
     builtin: &'a Arc<Policy>,
-    resolved: HashMap<Vec<usize>, Arc<Policy>, FixedState>,
+    resolved: HashMap<Vec<usize>, Resolved, FixedState>,
 }
 
 /// One policy.
@@ -103,7 +104,7 @@ impl<'a> Policies<'a> {
         sorted.sort_by(|a, b| age(a, settings.origin).cmp(&age(b, settings.origin)));
         for policy in sorted {
             let object = names::reference(Kind::GatewayPolicy, names::key(policy));
-            let (sections, mut defects) = Sections::read(&policy.spec, last.get(&object));
+            let (sections, mut defects) = Sections::read(policy, last.get(&object));
             let refs = policy.spec.target_refs.as_deref().unwrap_or_default();
             defects.extend(target_defects(refs));
             let mut attached = Attached {
@@ -132,24 +133,27 @@ impl<'a> Policies<'a> {
         ingress: &ObjectRef,
         host: &HostPattern,
         service: Option<&str>,
-    ) -> Arc<Policy> {
+    ) -> Resolved {
         if self.by_target.is_empty() && self.class.is_none() {
-            return Arc::clone(self.builtin);
+            return Sections::resolve(&[], self.builtin);
         }
         let chosen = self.chosen(ingress, host, service);
         let key: Vec<usize> = chosen.values().copied().collect();
         if let Some(known) = self.resolved.get(&key) {
-            return Arc::clone(known);
+            return known.clone();
         }
         let candidates: Vec<&Sections> = key.iter().map(|it| &self.all[*it].sections).collect();
         let resolved = Sections::resolve(&candidates, self.builtin);
-        let resolved = if resolved == **self.builtin {
-            Arc::clone(self.builtin)
-        } else {
-            Arc::new(resolved)
-        };
-        self.resolved.insert(key, Arc::clone(&resolved));
+        self.resolved.insert(key, resolved.clone());
         resolved
+    }
+
+    /// What applies to a Service that stands in, whatever it stands in for: its own policy.
+    pub(super) fn of_service(&self, namespace: &str, name: &str) -> Resolved {
+        let service = names::reference(Kind::Service, (namespace, name));
+        let own = self.by_target.get(&Attachment::Object(service));
+        let candidates: Vec<&Sections> = own.iter().map(|it| &self.all[**it].sections).collect();
+        Sections::resolve(&candidates, self.builtin)
     }
 
     /// What became of each policy, sorted; and what each says, for the next translation.

@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use crate::routing::policy::{Ejection, OutlierDetection};
+use crate::routing::policy::upstream::{Ejection, OutlierDetection};
 
 /// Successes in the half-open state that close it.
 const SUCCESSES_TO_CLOSE: u8 = 2;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 
 use crate::failure::Cause;
+use crate::routing::policy::upstream::UpstreamPolicy;
 use crate::routing::snapshot::UpstreamId;
 use crate::telemetry::metrics::UpstreamMetrics;
 
@@ -29,7 +30,7 @@ pub struct Upstream {
 /// The endpoints that take new requests.
 pub(super) type Members = Vec<Arc<Endpoint>>;
 
-/// What lives as long as the identity, however often the endpoints change.
+/// What upstreams share that differ in their policy alone; lives as long as one of them.
 #[derive(Debug)]
 pub(super) struct Shared {
     /// Of requests that succeeded, whatever the endpoint.
@@ -75,6 +76,11 @@ impl Upstream {
     /// Its identity.
     pub fn id(&self) -> &UpstreamId {
         &self.id
+    }
+
+    /// How it is treated.
+    pub fn policy(&self) -> &UpstreamPolicy {
+        &self.id.policy
     }
 
     /// The time to a response head over all its endpoints, in microseconds.

@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant};
 
 use crate::failure::{Blame, Cause};
-use crate::routing::policy::OutlierDetection;
+use crate::routing::policy::upstream::OutlierDetection;
 
 use super::ejection::Fault;
 use super::endpoint::Endpoint;
@@ -20,14 +20,19 @@ use super::readmission::Trial;
 const IMPATIENT: Duration = Duration::from_secs(1);
 
 impl Upstream {
+    /// Whether an answer with this status counts as a failure of its endpoint.
+    pub fn counts_against(&self, status: u16) -> bool {
+        self.policy().outlier_detection.statuses.contains(&status)
+    }
+
     /// Takes a failed attempt, or a response that broke off.
     pub fn attempt_failed(
         &self,
         endpoint: &Endpoint,
         (cause, trial): (Cause, Option<Trial>),
-        rules: &OutlierDetection,
         now: Instant,
     ) {
+        let rules = &self.policy().outlier_detection;
         let Some(fault) = fault(cause, rules) else {
             // An answer is what a trial is for.
             if let (Cause::RetriedStatus(_), Some(trial)) = (cause, trial) {

@@ -7,7 +7,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::routing::policy::{AddressRules, OutlierDetection};
+use crate::routing::policy::AddressRules;
+use crate::routing::policy::upstream::OutlierDetection;
 use crate::telemetry::metrics::Metrics;
 
 use super::connect::connect;

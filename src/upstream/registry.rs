@@ -20,7 +20,8 @@ use hickory_resolver::TokioResolver;
 use crate::failure::Cause;
 use crate::routing::policy::AddressRules;
 use crate::routing::snapshot::{
-    EndpointSource, EndpointSpec, EndpointState, Snapshot, Upstream as Spec, UpstreamId,
+    EndpointGroup, EndpointSource, EndpointSpec, EndpointState, Snapshot, Upstream as Spec,
+    UpstreamId,
 };
 use crate::telemetry::metrics::Metrics;
 
@@ -53,8 +54,15 @@ pub struct Registry {
 #[derive(Debug, Default)]
 struct State {
     upstreams: BTreeMap<UpstreamId, (Spec, Arc<Upstream>)>,
-    endpoints: HashMap<(UpstreamId, SocketAddr), Arc<Endpoint>>,
+    groups: BTreeMap<EndpointGroup, Group>,
     resolver: Option<Arc<TokioResolver>>,
+}
+
+/// What upstreams share that differ in their policy alone.
+#[derive(Debug)]
+struct Group {
+    shared: Arc<Shared>,
+    endpoints: HashMap<SocketAddr, Arc<Endpoint>>,
 }
 
 /// The live upstreams of one snapshot.
@@ -83,7 +91,10 @@ impl Registry {
             let live = match state.upstreams.remove(id) {
                 Some((before, live)) if before == *spec => live,
                 Some((_, before)) => self.update(&mut state, spec, before),
-                None => self.build(&mut state, id, spec, Arc::new(self.shared(id))),
+                None => {
+                    let shared = self.shared(&mut state, id);
+                    self.build(&mut state, id, spec, shared)
+                }
             };
             upstreams.insert(id.clone(), (spec.clone(), live));
         }
@@ -98,7 +109,11 @@ impl Registry {
 
     /// Closes the connections that idled too long; to be called about once a second.
     pub fn sweep(&self, now: Instant) {
-        let endpoints: Vec<_> = self.lock().endpoints.values().cloned().collect();
+        let state = self.lock();
+        let groups = state.groups.values();
+        let endpoints = groups.flat_map(|group| group.endpoints.values());
+        let endpoints: Vec<_> = endpoints.cloned().collect();
+        drop(state);
         endpoints.iter().for_each(|endpoint| endpoint.sweep(now));
     }
 
@@ -173,13 +188,18 @@ impl Registry {
         })
     }
 
-    fn shared(&self, id: &UpstreamId) -> Shared {
-        Shared {
-            typical: Latency::new(self.epoch),
-            budget: Budget::new(self.epoch),
-            metrics: self.settings.metrics.upstream(&id.to_string()),
-            members: Mutex::default(),
-        }
+    fn shared(&self, state: &mut State, id: &UpstreamId) -> Arc<Shared> {
+        let new = || Group {
+            shared: Arc::new(Shared {
+                typical: Latency::new(self.epoch),
+                budget: Budget::new(self.epoch),
+                metrics: self.settings.metrics.upstream(&id.to_string()),
+                members: Mutex::default(),
+            }),
+            endpoints: HashMap::new(),
+        };
+        let group = state.groups.entry(id.group()).or_insert_with(new);
+        Arc::clone(&group.shared)
     }
 
     fn set(
@@ -215,11 +235,10 @@ impl Registry {
             };
             Arc::new(Endpoint::new(address, origin))
         };
-        let endpoint = state
-            .endpoints
-            .entry((id.clone(), address))
-            .or_insert_with(new);
-        Arc::clone(endpoint)
+        match state.groups.get_mut(&id.group()) {
+            Some(group) => Arc::clone(group.endpoints.entry(address).or_insert_with(new)),
+            None => new(),
+        }
     }
 
     fn named(
@@ -270,34 +289,40 @@ fn resolver(state: &mut State) -> Option<Arc<TokioResolver>> {
     state.resolver.clone()
 }
 
-/// Forgets the endpoints that no live upstream names.
+/// Forgets the endpoints that no live upstream names, and what nothing shares any more.
 fn retire_unnamed(state: &mut State) {
     let State {
-        upstreams,
-        endpoints,
-        ..
+        upstreams, groups, ..
     } = state;
-    let named = |id: &UpstreamId, address: SocketAddr| {
-        upstreams
-            .get(id)
-            .is_some_and(|(spec, live)| match (&spec.endpoints, &live.endpoints) {
-                (EndpointSource::Known(specs), _) => specs
-                    .binary_search_by(|spec| spec.address.cmp(&address))
-                    .is_ok(),
-                (_, Endpoints::Named(named)) => match &**named.resolved.load() {
-                    Ok(set) => set.ready.iter().any(|e| e.address() == address),
-                    Err(_) => false,
-                },
-                (EndpointSource::Name { .. }, Endpoints::Known(_)) => false,
-            })
-    };
-    endpoints.retain(|(id, address), endpoint| {
-        let keep = named(id, *address);
-        if !keep {
-            endpoint.retire();
-        }
-        keep
+    let mut by_group: BTreeMap<EndpointGroup, Vec<&(Spec, Arc<Upstream>)>> = BTreeMap::new();
+    for (id, upstream) in &*upstreams {
+        by_group.entry(id.group()).or_default().push(upstream);
+    }
+    groups.retain(|id, group| {
+        let upstreams = by_group.get(id).map(Vec::as_slice).unwrap_or_default();
+        group.endpoints.retain(|address, endpoint| {
+            let keep = upstreams.iter().any(|upstream| names(upstream, *address));
+            if !keep {
+                endpoint.retire();
+            }
+            keep
+        });
+        !upstreams.is_empty()
     });
+}
+
+/// Whether an upstream has an endpoint at this address.
+fn names((spec, live): &(Spec, Arc<Upstream>), address: SocketAddr) -> bool {
+    match (&spec.endpoints, &live.endpoints) {
+        (EndpointSource::Known(specs), _) => specs
+            .binary_search_by(|spec| spec.address.cmp(&address))
+            .is_ok(),
+        (_, Endpoints::Named(named)) => match &**named.resolved.load() {
+            Ok(set) => set.ready.iter().any(|e| e.address() == address),
+            Err(_) => false,
+        },
+        (EndpointSource::Name { .. }, Endpoints::Known(_)) => false,
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use crate::routing::policy::{Ejection, OutlierDetection};
+use crate::routing::policy::upstream::{Ejection, OutlierDetection};
 
 use super::ejection::{Fault, State};
 use super::sync::{AtomicU64, Ordering::Relaxed};

@@ -100,7 +100,7 @@ async fn a_status_that_the_policy_lists_counts_as_a_failure() {
         start(Fault::Unavailable).await,
     );
     let gateway = Gateway::with(&[&one, &two], |policy| {
-        policy.outlier_detection.statuses = vec![503];
+        policy.upstream_mut().outlier_detection.statuses = vec![503];
     });
     for _ in 0..20 {
         assert_eq!(gateway.ask(get("/")).await.status, 503);
@@ -129,7 +129,7 @@ async fn an_ejected_endpoint_is_first_tried_by_a_connection_and_comes_back() {
     let address = bad.address();
     let other = start(Fault::Refuse).await;
     let mut policy = Policy::default();
-    policy.outlier_detection.ejection.base = SHORT;
+    policy.upstream_mut().outlier_detection.ejection.base = SHORT;
     let gateway = Setup::to(&[address, other.address()], policy).start();
     let attempts = attempts_until_ejected(&gateway, &get("/")).await;
     let third = |of: SocketAddr| {

@@ -17,8 +17,8 @@ use bywash::proxy::{DataPlane, RuntimeKind, Settings};
 use bywash::routing::host::HostPattern;
 use bywash::routing::policy::{AddressRules, Policy};
 use bywash::routing::snapshot::{
-    EndpointSource, EndpointSpec, EndpointState, IngressName, Route, Snapshot, Target, Upstream,
-    UpstreamId, VirtualHost,
+    EndpointSource, EndpointSpec, EndpointState, IngressName, Route, ServicePort, Snapshot, Target,
+    Upstream, UpstreamId, VirtualHost,
 };
 use bywash::telemetry::access_log::{AccessLog, Format, Query};
 use bywash::telemetry::metrics::Metrics;
@@ -81,6 +81,7 @@ pub(crate) fn everything_to(target: Target, policy: Policy) -> VirtualHost {
             },
             target,
             policy: Arc::new(policy),
+            fallback: None,
         })),
         ..VirtualHost::default()
     }
@@ -92,6 +93,7 @@ fn upstream(endpoints: &[SocketAddr]) -> Upstream {
     let spec = |address| EndpointSpec {
         address,
         state: EndpointState::Ready,
+        weight: 1,
         zone: None,
         pod: None,
     };
@@ -104,9 +106,12 @@ impl Setup {
     /// Every request goes to these endpoints, under this policy.
     pub(crate) fn to(endpoints: &[SocketAddr], policy: Policy) -> Self {
         let id = UpstreamId {
-            namespace: "shop".into(),
-            service: "shop".into(),
-            port: 80,
+            service: ServicePort {
+                namespace: "shop".into(),
+                name: "shop".into(),
+                port: 80,
+            },
+            policy: Arc::clone(&policy.upstream),
         };
         let mut setup = Self::routed(Target::Upstream(id.clone()), policy);
         setup.snapshot.upstreams = BTreeMap::from([(id, upstream(endpoints))]);

@@ -32,8 +32,7 @@ impl Attempts<'_> {
         }
         if answer.lease.faulty {
             let failure = (Cause::RetriedStatus(status.as_u16()), trial);
-            let rules = &self.policy.outlier_detection;
-            self.upstream.attempt_failed(endpoint, failure, rules, now);
+            self.upstream.attempt_failed(endpoint, failure, now);
         } else if let Some(trial) = trial {
             trial.succeeded(now);
         } else if answer.switched {
@@ -61,10 +60,9 @@ impl Attempts<'_> {
         // Its time was over before it had been connected to, or the connection was no longer fresh.
         let cut = failed.cause == Cause::DeadlineExceeded && failed.unsent;
         if !failed.stale && !cut {
-            let rules = &self.policy.outlier_detection;
             let failure = (failed.cause, trial);
             self.upstream
-                .attempt_failed(endpoint, failure, rules, Instant::now());
+                .attempt_failed(endpoint, failure, Instant::now());
         }
     }
 

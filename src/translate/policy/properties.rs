@@ -46,8 +46,8 @@ proptest! {
             chosen.extend(sections.map(|sections| (level, sections)));
         }
         let candidates: Vec<&Sections> = chosen.into_values().collect();
-        let builtin = Policy::default();
-        let resolved = Sections::resolve(&candidates, &builtin);
+        let builtin = Arc::default();
+        let resolved = Sections::resolve(&candidates, &builtin).policy;
 
         let first = |has: fn(&Sections) -> bool| {
             [service, host, ingress, class].into_iter().flatten().find(|it| has(it))
@@ -56,8 +56,8 @@ proptest! {
         let retry = first(|it| it.retry.is_some()).and_then(|it| it.retry.clone());
         let redirect = first(|it| it.tls_redirect.is_some()).and_then(|it| it.tls_redirect);
         let status = first(|it| it.proxy_status.is_some()).and_then(|it| it.proxy_status);
-        prop_assert_eq!(resolved.timeouts, timeouts.unwrap_or_default());
-        prop_assert_eq!(resolved.retry, retry.unwrap_or_default());
+        prop_assert_eq!(&resolved.timeouts, &timeouts.unwrap_or_default());
+        prop_assert_eq!(&resolved.retry, &retry.unwrap_or_default());
         prop_assert_eq!(resolved.tls_redirect, redirect.unwrap_or_default());
         prop_assert_eq!(resolved.proxy_status, status.unwrap_or_default());
     }
@@ -68,14 +68,14 @@ proptest! {
         let origins: Vec<ObjectRef> = (0..candidates.len()).map(origin).collect();
         let named: Vec<(&ObjectRef, &Sections)> = origins.iter().zip(&candidates).collect();
         let plain: Vec<&Sections> = candidates.iter().collect();
-        let builtin = Policy::default();
-        let resolved = Sections::resolve(&plain, &builtin);
+        let builtin = Arc::default();
+        let resolved = Sections::resolve(&plain, &builtin).policy;
         let all = Sections::resolve(&[], &resolved);
         let shown: Vec<String> = Sections::in_force(&named, &builtin)
             .into_iter()
             .map(|section| section.values)
             .collect();
-        let expected: Vec<String> = Sections::in_force(&[], &all)
+        let expected: Vec<String> = Sections::in_force(&[], &all.policy)
             .into_iter()
             .map(|section| section.values)
             .collect();

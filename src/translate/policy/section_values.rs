@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use crate::routing::path::PathRule;
-use crate::routing::policy::{Maintenance, ProxyStatus, Retry, RetryOn, Timeouts, TlsRedirect};
+use crate::routing::policy::{
+    Maintenance, ProxyStatus, Retry, RetryBudget, RetryOn, Timeouts, TlsRedirect,
+};
+
+mod upstream;
 
 /// Says every value, in the words of the spec.
 pub(super) trait Describe {
@@ -43,8 +47,11 @@ impl Describe for Retry {
             backoff_max,
             non_idempotent,
             buffer_bytes,
-            // Not a field of the resource yet.
-            budget: _,
+            budget:
+                RetryBudget {
+                    percent,
+                    min_per_second,
+                },
         } = self;
         let RetryOn {
             connect_failure,
@@ -67,7 +74,8 @@ impl Describe for Retry {
         let per_try = per_try.map_or_else(|| "none".to_owned(), spell);
         format!(
             "on={} attempts={attempts} perTryTimeout={per_try} within={} backoff.base={} \
-             backoff.max={} nonIdempotent={non_idempotent} bufferBytes={buffer_bytes}",
+             backoff.max={} budget.percent={percent} budget.minPerSecond={min_per_second} \
+             nonIdempotent={non_idempotent} bufferBytes={buffer_bytes}",
             on.join(","),
             spell(*within),
             spell(*backoff_base),
@@ -142,7 +150,7 @@ mod tests {
             Retry::default().describe(),
             "on=connect-failure,reset,refused-stream,timeout,invalid-response,http-502,http-503,http-504 \
              attempts=3 perTryTimeout=none within=30s backoff.base=25ms backoff.max=250ms \
-             nonIdempotent=false bufferBytes=65536"
+             budget.percent=20 budget.minPerSecond=10 nonIdempotent=false bufferBytes=65536"
         );
         assert_eq!(None::<Maintenance>.describe(), "enabled=false");
     }

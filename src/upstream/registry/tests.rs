@@ -1,6 +1,7 @@
 //! What carries over from one snapshot to the next.
 
 use super::*;
+use crate::routing::snapshot::ServicePort;
 use crate::upstream::balance::Wish;
 
 /// A snapshot with one upstream, whose endpoints have these last octets.
@@ -8,13 +9,17 @@ fn snapshot(endpoints: &[u8]) -> Snapshot {
     let specs = endpoints.iter().map(|n| EndpointSpec {
         address: ([10, 0, 0, *n], 80).into(),
         state: EndpointState::Ready,
+        weight: 1,
         zone: None,
         pod: None,
     });
     let id = UpstreamId {
-        namespace: "shop".into(),
-        service: "web".into(),
-        port: 80,
+        service: ServicePort {
+            namespace: "shop".into(),
+            name: "web".into(),
+            port: 80,
+        },
+        policy: Arc::default(),
     };
     let spec = Spec {
         endpoints: EndpointSource::Known(specs.collect()),
@@ -83,5 +88,13 @@ async fn the_addresses_of_a_name_serve_until_those_of_the_next_name_are_there() 
     registry.resolved(resolved, &[address]);
     let second = only(registry.attach(&named("second.test")));
     assert_eq!(choose(&second).address(), address);
-    assert_eq!(registry.lock().endpoints.len(), 1);
+    assert_eq!(
+        registry
+            .lock()
+            .groups
+            .values()
+            .map(|it| it.endpoints.len())
+            .sum::<usize>(),
+        1
+    );
 }

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::super::ejection::*;
-use crate::routing::policy::OutlierDetection;
+use crate::routing::policy::upstream::OutlierDetection;
 
 fn rules() -> OutlierDetection {
     OutlierDetection::default()

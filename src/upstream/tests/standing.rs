@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::ejection::{Fault, State};
 use super::super::standing::Standing;
-use crate::routing::policy::OutlierDetection;
+use crate::routing::policy::upstream::OutlierDetection;
 
 #[test]
 fn each_step_is_taken_once() {

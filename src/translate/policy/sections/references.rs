@@ -1,0 +1,68 @@
+//! The sections that name other objects: in the namespace of their policy, and in no other.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::networking::v1::{IngressServiceBackend, ServiceBackendPort};
+
+use crate::api::policy::{GatewayPolicy, upstream as written};
+use crate::api::rules::upstream as rules;
+use crate::translate::names;
+
+use super::{Section, obey};
+
+/// The Service that stands in.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::translate) struct FallbackReference {
+    pub(in crate::translate) namespace: Arc<str>,
+    pub(in crate::translate) service: IngressServiceBackend,
+}
+
+/// What TLS is spoken with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::translate) struct TlsReference {
+    /// Namespace and name of the ConfigMap with the certificates; absent: the system's roots.
+    pub(in crate::translate) ca: Option<(Arc<str>, Arc<str>)>,
+    pub(in crate::translate) server_name: Option<Arc<str>>,
+}
+
+pub(super) fn fallback(policy: &GatewayPolicy) -> Section<Option<FallbackReference>> {
+    let Some(section) = &policy.spec.fallback else {
+        return Ok(None);
+    };
+    let written::Fallback { service } = section;
+    let Some(written::ServiceReference { name, port }) = service else {
+        return Ok(Some(None));
+    };
+    obey(rules::PORT, port)?;
+    let written::PortReference {
+        name: port_name,
+        number,
+    } = port;
+    Ok(Some(Some(FallbackReference {
+        namespace: names::namespace(&policy.metadata).into(),
+        service: IngressServiceBackend {
+            name: name.clone(),
+            port: Some(ServiceBackendPort {
+                name: port_name.clone(),
+                number: *number,
+            }),
+        },
+    })))
+}
+
+pub(super) fn upstream_tls(policy: &GatewayPolicy) -> Section<Option<TlsReference>> {
+    let Some(section) = &policy.spec.upstream_tls else {
+        return Ok(None);
+    };
+    let written::UpstreamTls {
+        ca_config_map,
+        server_name,
+    } = section;
+    obey(rules::UPSTREAM_TLS, section)?;
+    let namespace = names::namespace(&policy.metadata);
+    let ca = ca_config_map.as_ref();
+    Ok(Some(Some(TlsReference {
+        ca: ca.map(|it| (namespace.into(), it.name.as_str().into())),
+        server_name: server_name.as_deref().map(Into::into),
+    })))
+}
