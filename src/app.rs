@@ -213,7 +213,8 @@ pub async fn start_standalone(
     let files = StatusFiles::new(directory.join(STATUS_DIRECTORY));
     let observed = running.observed();
     let files = (files, config.class.controller_name.clone());
-    let write = status::directory::run(Publish::Nothing, source, files, observed);
+    let overloads = running.overloads();
+    let write = status::directory::run(Publish::Nothing, source, files, observed, overloads);
     running.spawn("writing statuses", write);
     Ok(running)
 }

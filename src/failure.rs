@@ -69,7 +69,7 @@ causes! {
         "the connection was not established in time";
     LocalResources => (503, "proxy_internal_error"), ("local_resources", "LocalResources"), Unsent, Gateway,
         "the gateway ran out of file descriptors or ports";
-    LimitReached => (503, "connection_limit_reached"), ("limit_reached", "LimitReached"), Unsent, Gateway,
+    LimitReached => (503, "connection_limit_reached"), ("limit_reached", "LimitReached"), Never, Gateway,
         "a limit on connections or requests was reached";
     TlsCertificate => (502, "tls_certificate_error"), ("tls_certificate", "TlsCertificateError"), Unsent, Connectivity,
         "the endpoint's certificate is not acceptable";

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::failure::Cause;
-use crate::routing::snapshot::{IngressName, UpstreamId};
+use crate::routing::snapshot::{IngressName, ServicePort, UpstreamId};
 
 /// An object, by kind, namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -237,6 +237,15 @@ pub struct Attempt {
     pub duration: Duration,
     /// What the failure looked like from here: for logs, not for clients.
     pub detail: Option<Box<str>>,
+}
+
+/// An upstream whose circuit breaker turned requests away of late.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Overload {
+    /// The upstream.
+    pub upstream: ServicePort,
+    /// Which limits did, by the names of the policy's fields.
+    pub limits: Vec<&'static str>,
 }
 
 /// How a request ended.

@@ -11,10 +11,12 @@
 //! those of [`failure`](crate::failure); they are given here, once.
 
 pub mod balance;
+pub mod breaker;
 pub mod budget;
 pub mod classify;
 pub mod connect;
 pub mod connection;
+pub mod count;
 pub mod counting;
 pub mod ejection;
 pub mod endpoint;
@@ -23,6 +25,7 @@ pub mod live;
 pub mod names;
 pub mod outlier;
 pub mod phantom;
+pub mod places;
 pub mod pool;
 pub mod random;
 pub mod readmission;

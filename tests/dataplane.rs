@@ -14,6 +14,7 @@ mod dataplane {
     mod big_body;
     mod blame;
     mod body;
+    mod breaker;
     pub(crate) mod client;
     mod connect;
     mod dns;
@@ -30,7 +31,7 @@ mod dataplane {
     mod share;
     mod smuggling;
     mod strangers;
-    mod upgrade;
+    pub(crate) mod upgrade;
     mod uploads;
     mod whole;
 }

@@ -14,8 +14,12 @@ use bywash::routing;
 
 #[path = "../src/upstream/budget.rs"]
 mod budget;
+#[path = "../src/upstream/count.rs"]
+mod count;
 #[path = "../src/upstream/ejection.rs"]
 mod ejection;
+#[path = "../src/upstream/places.rs"]
+mod places;
 #[path = "../src/upstream/standing.rs"]
 mod standing;
 mod sync {
@@ -30,7 +34,9 @@ use loom::sync::Arc;
 use loom::thread;
 
 use budget::Budget;
+use count::Count;
 use ejection::Fault;
+use places::Places;
 use routing::policy::RetryBudget;
 use routing::policy::upstream::OutlierDetection;
 use standing::Standing;
@@ -208,5 +214,49 @@ fn the_first_counts_of_a_second_are_both_kept() {
         both(&window, [good, bad], start);
         let totals = window.totals(start, Duration::from_secs(10));
         assert_eq!((totals.good, totals.bad), (1, 1));
+    });
+}
+
+#[test]
+fn the_last_request_is_let_in_once() {
+    let start = Instant::now();
+    loom::model(move || {
+        let count = Arc::new(Count::new());
+        assert!(count.take(2));
+        let take = |count: &Count, _| count.take(2);
+        assert_eq!(both(&count, [take, take], start), 1);
+        count.give_back();
+        assert!(count.take(2));
+        assert!(!count.take(2));
+    });
+}
+
+#[test]
+fn who_finds_no_place_is_seen_by_whoever_leaves_one() {
+    let start = Instant::now();
+    loom::model(move || {
+        let places = Arc::new(Places::new());
+        assert!(places.take(1));
+        let wait = |places: &Places, _| {
+            assert!(places.wait(1));
+            places.take(1)
+        };
+        let leave = |places: &Places, _| places.leave();
+        assert!(
+            both(&places, [wait, leave], start) >= 1,
+            "a place that nobody knows of"
+        );
+    });
+}
+
+#[test]
+fn the_last_place_is_taken_once() {
+    let start = Instant::now();
+    loom::model(move || {
+        let places = Arc::new(Places::new());
+        let take = |places: &Places, _| places.take(1);
+        assert_eq!(both(&places, [take, take], start), 1);
+        assert!(!places.leave());
+        assert!(places.take(1));
     });
 }

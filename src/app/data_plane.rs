@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::{Config, RuntimeKind};
@@ -13,6 +14,7 @@ use crate::failure::Cause;
 use crate::proxy::handler::Gateway;
 use crate::proxy::serving::Serving;
 use crate::proxy::{self, DataPlane};
+use crate::report::Overload;
 use crate::routing::host::HostPattern;
 use crate::routing::policy::{AddressRules, Policy};
 use crate::routing::snapshot::{IngressName, Route, Snapshot, Target, VirtualHost};
@@ -21,7 +23,7 @@ use crate::upstream::registry::{self, Registry};
 use super::serving::Joiner;
 use super::telemetry::Telemetry;
 
-/// How often idle upstream connections are looked at.
+/// How often idle upstream connections and limits are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// Binds its ports and starts its workers. What they serve can be replaced in the cell.
@@ -61,6 +63,21 @@ pub(super) async fn sweep(registry: Arc<Registry>) {
     loop {
         ticks.tick().await;
         registry.sweep(Instant::now());
+    }
+}
+
+/// Tells which upstreams turn requests away, for ever.
+pub(super) async fn watch_limits(registry: Arc<Registry>, tell: watch::Sender<Vec<Overload>>) {
+    let mut ticks = interval(SWEEP);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let now = registry.overloads(Instant::now());
+        tell.send_if_modified(|said| {
+            let changed = *said != now;
+            *said = now;
+            changed
+        });
     }
 }
 

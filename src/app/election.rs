@@ -58,8 +58,8 @@ pub(super) fn start(
         update_status: config.update_status,
         ..status::cluster::Settings::default()
     };
-    let observed = running.observed();
-    let write = status::cluster::run(settings, source, writer, observed, leads.clone());
+    let seen = (running.observed(), running.overloads());
+    let write = status::cluster::run(settings, source, writer, seen, leads.clone());
     running.spawn("writing statuses", write);
     running.spawn("the gauge of the leader", show(leads, Arc::clone(metrics)));
     let namespace = config.lease_namespace.as_deref();

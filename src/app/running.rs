@@ -20,6 +20,7 @@ use crate::admin::server::Port;
 use crate::config::{Config, Drain};
 use crate::proxy::DataPlane;
 use crate::reconcile;
+use crate::report::Overload;
 use crate::routing::policy::AddressRules;
 use crate::status::Observed;
 use crate::stores::Source;
@@ -67,6 +68,7 @@ pub struct Running {
     readiness: watch::Sender<Readiness>,
     state: watch::Receiver<State>,
     observed: watch::Receiver<Option<Arc<Observed>>>,
+    overloads: watch::Receiver<Vec<Overload>>,
     tasks: Tasks,
     /// Gives up the Lease when `ending` becomes true, then ends.
     election: Option<JoinHandle<()>>,
@@ -154,6 +156,11 @@ impl Running {
             "closing idle connections",
             data_plane::sweep(Arc::clone(&joiner.registry)),
         );
+        let (overloaded, overloads) = watch::channel(Vec::new());
+        tasks.spawn(
+            "watching limits",
+            data_plane::watch_limits(Arc::clone(&joiner.registry), overloaded),
+        );
         let follow = serving::follow(joiner, reconciled, in_force, announcements);
         tasks.spawn("serving", follow);
         Ok(Self {
@@ -163,6 +170,7 @@ impl Running {
             readiness,
             state: shown,
             observed: seen,
+            overloads,
             tasks,
             election: None,
             ending: watch::channel(false).0,
@@ -187,6 +195,11 @@ impl Running {
     /// What there is to say about the objects that are served.
     pub(super) fn observed(&self) -> watch::Receiver<Option<Arc<Observed>>> {
         self.observed.clone()
+    }
+
+    /// The upstreams that turn requests away.
+    pub(super) fn overloads(&self) -> watch::Receiver<Vec<Overload>> {
+        self.overloads.clone()
     }
 
     /// Adds a task that must run for as long as the process does.

@@ -83,13 +83,22 @@ pub(super) fn failure(
     if status == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(ALLOW, OFFERED);
     }
-    if let Some(after) = asked.retry_after {
+    if let Some(after) = asked.retry_after.or_else(|| comes_back(cause)) {
         headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
     }
     if asked.http1 && cause.blame() == Blame::Client && cause != Cause::NoRoute {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// When it is worth to ask again: overload passes quickly, endpoints take a moment to appear.
+fn comes_back(cause: Cause) -> Option<Duration> {
+    match cause {
+        Cause::LimitReached | Cause::LocalResources => Some(Duration::from_secs(1)),
+        Cause::NoEndpoints => Some(Duration::from_secs(5)),
+        _ => None,
+    }
 }
 
 /// The way to the same resource over HTTPS (RFC 9110 section 15.4.9).

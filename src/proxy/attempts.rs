@@ -16,7 +16,7 @@ use crate::report::Attempt;
 use crate::routing::policy::Policy;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::balance::{Choice, Wish};
-use crate::upstream::connect::connect;
+use crate::upstream::breaker::RequestPermit;
 use crate::upstream::connection::Connection;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::live::Upstream;
@@ -33,13 +33,7 @@ use super::response_body::Lease;
 use super::retry::{Failed, Next, Progress, backoff, closes};
 
 mod booking;
-
-/// A request that may be repeated takes any idle connection.
-const ANY_IDLE: Duration = Duration::MAX;
-
-/// One that may not takes only one that was just used, or a new one: an idle connection may be about
-/// to be closed by the endpoint, and the request would be lost with it.
-const JUST_USED: Duration = Duration::from_secs(1);
+mod connecting;
 
 /// What the attempts of one request share.
 pub(super) struct Attempts<'a> {
@@ -57,6 +51,8 @@ pub(super) struct Attempts<'a> {
     /// What has been tried, for the account.
     pub(super) made: Vec<Attempt>,
     pub(super) progress: Progress,
+    /// Counts the request where requests are limited.
+    pub(super) admitted: Option<RequestPermit>,
 }
 
 /// A response head, and the connection on which its body follows.
@@ -98,6 +94,7 @@ impl Attempts<'_> {
     /// With the cause of the last failure.
     pub(super) async fn run(&mut self) -> Result<Answer, Cause> {
         self.progress.idempotent = is_idempotent(&self.head.method);
+        self.admitted = self.upstream.admit()?;
         let mut tried: Vec<SocketAddr> = Vec::new();
         let mut again: Option<(Arc<Endpoint>, Option<Trial>)> = None;
         let budget = &self.policy.retry.budget;
@@ -116,7 +113,7 @@ impl Attempts<'_> {
             let miss = match self.attempt(&endpoint, reconnecting).await {
                 Ok(answer) => {
                     self.succeeded((&endpoint, trial), started, &answer);
-                    return Ok(answer);
+                    return Ok(self.give(answer));
                 }
                 Err(miss) => miss,
             };
@@ -127,10 +124,19 @@ impl Attempts<'_> {
             }
             self.hold_against(&endpoint, trial, miss.failed);
             if next == Next::Stop {
-                return miss.answer.ok_or(miss.failed.cause);
+                let answer = miss.answer.ok_or(miss.failed.cause)?;
+                return Ok(self.give(answer));
             }
             drain(miss.answer);
         }
+    }
+
+    /// The request is under way for as long as its answer is.
+    fn give(&mut self, mut answer: Answer) -> Answer {
+        // Upgraded connections count as such, not as requests.
+        let admitted = self.admitted.take();
+        answer.lease.admitted = admitted.filter(|_| !answer.switched);
+        answer
     }
 
     /// The next endpoint. A request that can be repeated may be the one that a half-open endpoint is
@@ -150,6 +156,7 @@ impl Attempts<'_> {
                 worker: self.worker,
                 within: self.policy.timeouts.connect,
                 addresses: self.registry.address_rules().clone(),
+                permit: self.upstream.background_permit(),
             };
             let rules = self.upstream.policy().outlier_detection.clone();
             tokio::spawn(due.open(rules, how, Arc::clone(self.metrics)));
@@ -196,6 +203,7 @@ impl Attempts<'_> {
             upload: self.upload.clone(),
             in_flight,
             worker: self.worker,
+            admitted: None,
             faulty: self.upstream.counts_against(status),
         };
         let answer = Answer {
@@ -215,44 +223,6 @@ impl Attempts<'_> {
                 ..cause.into()
             }),
         }
-    }
-
-    async fn connection(
-        &self,
-        endpoint: &Endpoint,
-        reconnecting: bool,
-    ) -> Result<Connection, Miss> {
-        let repeatable = self.progress.idempotent || self.policy.retry.non_idempotent;
-        let max_idle = if repeatable { ANY_IDLE } else { JUST_USED };
-        if !reconnecting && let Some(idle) = endpoint.take_idle(self.worker, max_idle).await {
-            self.metrics.upstream_connection_reused(self.worker);
-            return Ok(idle);
-        }
-        let limit = self.policy.timeouts.connect;
-        let within = self.clock.left().map_or(limit, |left| limit.min(left));
-        let rules = self.registry.address_rules();
-        let stream = connect(endpoint.address(), within, rules)
-            .await
-            .map_err(|error| {
-                // The endpoint did not have the time that it is allowed.
-                let cut = error.cause == Cause::ConnectTimeout && within < limit;
-                let cause = if cut {
-                    Cause::DeadlineExceeded
-                } else {
-                    error.cause
-                };
-                Miss {
-                    failed: Failed {
-                        cause,
-                        unsent: true,
-                        stale: false,
-                    },
-                    detail: error.detail.map(|detail| detail.to_string().into()),
-                    ..cause.into()
-                }
-            })?;
-        let opened = self.metrics.upstream_connection(self.worker);
-        Ok(Connection::start(stream, opened).await?)
     }
 
     /// Sends the request and waits for the head, within the limit of whoever is to move next.

@@ -260,6 +260,7 @@ async fn forward(
         timer: Box::pin(tokio::time::sleep(policy.timeouts.request)),
         made: Vec::with_capacity(1),
         progress: Progress::default(),
+        admitted: None,
     };
     let result = attempts.run().await;
     let Attempts {

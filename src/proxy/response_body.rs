@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use crate::failure::{Blame, Cause, ClientFault};
+use crate::upstream::breaker::RequestPermit;
 use crate::upstream::classify::body_failure;
 use crate::upstream::connection::Connection;
 use crate::upstream::endpoint::{Endpoint, InFlight};
@@ -60,6 +61,8 @@ pub(super) struct Lease {
     pub(super) upload: Option<Arc<Upload>>,
     pub(super) in_flight: InFlight,
     pub(super) worker: usize,
+    /// Counts the request where requests are limited.
+    pub(super) admitted: Option<RequestPermit>,
     /// The status counts as a failure of the endpoint, however the body ends.
     pub(super) faulty: bool,
 }
@@ -72,7 +75,7 @@ impl Lease {
         if !self.faulty {
             self.endpoint.completed(Instant::now());
         }
-        drop(self.in_flight);
+        drop((self.in_flight, self.admitted));
         let rest = self.upload.filter(|_| uploading);
         let (endpoint, worker, connection) = (self.endpoint, self.worker, self.connection);
         match rest {

@@ -1,6 +1,7 @@
 //! What became of each GatewayPolicy: made by translation, told by its status.
 
 use super::ObjectRef;
+use crate::routing::snapshot::ServicePort;
 
 /// What became of one policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct PolicyReport {
     pub targets: Vec<TargetReport>,
     /// Whether it has targets that are another controller's.
     pub shared: bool,
+    /// The upstreams that it has a part in and that have a circuit breaker, sorted.
+    pub limited: Vec<ServicePort>,
 }
 
 /// A section that cannot be right.

@@ -19,7 +19,7 @@ use policies::Policies;
 use super::queue::{Bucket, Queue};
 use super::wanted::{self, AddressChange};
 use super::{Observed, Publish};
-use crate::report::{Code, ObjectRef};
+use crate::report::{Code, ObjectRef, Overload};
 use crate::stores::Source;
 use crate::stores::writer::{EventRecord, WriteError, Writer};
 
@@ -71,7 +71,10 @@ pub async fn run(
     settings: Settings,
     mut source: Source,
     writer: Writer,
-    mut observed: watch::Receiver<Option<Arc<Observed>>>,
+    (mut observed, mut overloads): (
+        watch::Receiver<Option<Arc<Observed>>>,
+        watch::Receiver<Vec<Overload>>,
+    ),
     mut leading: watch::Receiver<bool>,
 ) {
     let mut reporter = Reporter::new(settings, source.clone(), writer);
@@ -89,6 +92,11 @@ pub async fn run(
             changed = leading.changed() => changed.is_err(),
             changed = observed.changed() => {
                 reporter.see(observed.borrow_and_update().clone());
+                changed.is_err()
+            }
+            changed = overloads.changed() => {
+                reporter.overloads = overloads.borrow_and_update().clone();
+                reporter.stale = true;
                 changed.is_err()
             }
             changed = source.changed() => {
@@ -137,6 +145,7 @@ struct Reporter {
     writer: Writer,
     bucket: Bucket,
     observed: Option<Arc<Observed>>,
+    overloads: Vec<Overload>,
     /// Whether something may have changed since the last plan.
     stale: bool,
     planned: Option<Instant>,
@@ -157,6 +166,7 @@ impl Reporter {
             writer,
             bucket,
             observed: None,
+            overloads: Vec::new(),
             stale: true,
             planned: None,
             queue: Queue::new(),
@@ -236,7 +246,7 @@ impl Reporter {
             self.addresses.contains_key(ingress) || now < written.until + YIELD
         });
         let policies = self.policies.plan(
-            &observed.policies,
+            (&observed.policies, &self.overloads),
             &self.source.policies(),
             (self.writer.controller(), self.writer.field_manager()),
             now,

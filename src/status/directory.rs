@@ -13,7 +13,7 @@ use tracing::warn;
 use super::policy::Speaker;
 use super::{Observed, Publish, wanted};
 use crate::api::status::GatewayPolicyStatus;
-use crate::report::ObjectRef;
+use crate::report::{ObjectRef, Overload};
 use crate::stores::Source;
 use crate::stores::writer::{StatusFile, StatusFiles};
 
@@ -26,17 +26,26 @@ pub async fn run(
     source: Source,
     (files, controller): (StatusFiles, String),
     mut observed: watch::Receiver<Option<Arc<Observed>>>,
+    mut overloads: watch::Receiver<Vec<Overload>>,
 ) {
     let mut failing = false;
     let mut said = Said::new();
     observed.mark_changed();
-    while observed.changed().await.is_ok() {
+    loop {
+        let changed = tokio::select! {
+            changed = observed.changed() => changed,
+            changed = overloads.changed() => changed,
+        };
+        if changed.is_err() {
+            return;
+        }
+        let overloads = overloads.borrow_and_update().clone();
         let Some(now) = observed.borrow_and_update().clone() else {
             continue;
         };
         let find = |namespace: &str, name: &str| source.service(namespace, name);
         let mut statuses = statuses(&now, wanted::addresses(&publish, find));
-        said = told(&now, &controller, &said);
+        said = told((&now, &overloads), &controller, &said);
         for (policy, status) in &said {
             let file = statuses.entry(Some(policy.clone())).or_default();
             file.policy = Some(status.clone());
@@ -57,11 +66,12 @@ pub async fn run(
 }
 
 /// What each policy says now.
-fn told(observed: &Observed, controller: &str, before: &Said) -> Said {
+fn told((observed, overloads): (&Observed, &[Overload]), controller: &str, before: &Said) -> Said {
     let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let speaker = Speaker {
         controller,
         now: &now,
+        overloads,
     };
     let unseen = GatewayPolicyStatus::default();
     let reports = observed.policies.iter();

@@ -12,8 +12,8 @@
 use std::collections::BTreeSet;
 
 use crate::api::status::{Ancestor, AncestorRef, Condition, EffectiveSection, GatewayPolicyStatus};
-use crate::report::Kind;
 use crate::report::policy::{PolicyReport, Rejection, TargetReport};
+use crate::report::{Kind, Overload};
 
 /// As many targets as are told.
 const MOST_ANCESTORS: usize = 16;
@@ -31,6 +31,8 @@ pub(super) struct Speaker<'a> {
     pub(super) controller: &'a str,
     /// As Kubernetes writes times.
     pub(super) now: &'a str,
+    /// The upstreams that turn requests away.
+    pub(super) overloads: &'a [Overload],
 }
 
 impl Speaker<'_> {
@@ -94,12 +96,14 @@ impl Speaker<'_> {
             reason: ready.reason,
             message: ready.message.clone(),
         });
+        let open = (!report.limited.is_empty()).then(|| self.breaker(report));
         let verdicts = [
             ("Accepted", Some(accepted)),
             ("ResolvedRefs", Some(resolved)),
             ("Programmed", Some(programmed)),
             ("Ready", Some(ready)),
             ("Stalled", stalled),
+            ("CircuitBreakerOpen", open),
         ];
         let verdicts = verdicts.into_iter();
         verdicts
@@ -107,6 +111,26 @@ impl Speaker<'_> {
                 Some(self.condition(name, verdict?, report.generation, known))
             })
             .collect()
+    }
+
+    /// Whether requests are turned away; True is the bad one.
+    fn breaker(self, report: &PolicyReport) -> Verdict {
+        let limited = |overload: &&Overload| report.limited.contains(&overload.upstream);
+        let sentences = self.overloads.iter().filter(limited).map(|overload| {
+            let limits = overload.limits.join(" and ");
+            format!("{limits} of {}", overload.upstream)
+        });
+        let sentences: Vec<String> = sentences.collect();
+        if sentences.is_empty() {
+            let message = "no request was turned away in the last 30 s";
+            return bad("Closed", message.to_owned());
+        }
+        let message = format!(
+            "requests were answered 503 at once in the last 30 s because of {}: raise the limit, or \
+             give the Service more endpoints",
+            sentences.join(", ")
+        );
+        good("LimitReached", message)
     }
 
     fn ancestor(self, target: &TargetReport, generation: i64, mine: &[&Ancestor]) -> Ancestor {

@@ -26,7 +26,7 @@ mod upstreams;
 
 pub use control::Control;
 pub use routes::{RouteLabels, RouteMetrics};
-pub use upstreams::UpstreamMetrics;
+pub use upstreams::{BreakerLimit, UpstreamMetrics};
 
 use causes::CauseCounters;
 use routes::Routes;

@@ -86,9 +86,11 @@ impl<'a> Hosts<'a> {
             let service = won.backend.service.as_ref();
             let service = service.map(|service| service.name.as_str());
             let resolved = policies.resolve(ingress, host, service);
+            let target = backends.resolve(ingress, won.backend, &resolved, findings);
+            policies.lead((ingress, host, service), &target);
             Arc::new(Route {
                 ingress: won.by.name(),
-                target: backends.resolve(ingress, won.backend, &resolved, findings),
+                target,
                 policy: resolved.policy,
                 fallback: None,
             })

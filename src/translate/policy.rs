@@ -19,6 +19,7 @@ use crate::report::policy::{
 use crate::report::{Code, Kind, ObjectRef};
 use crate::routing::host::HostPattern;
 use crate::routing::policy::Policy;
+use crate::routing::snapshot::{ServicePort, Target};
 
 use super::findings::Findings;
 use super::ingress::Claims;
@@ -79,6 +80,7 @@ struct Attached {
     /// Where it is attached, or why not.
     targets: Vec<(PolicyTarget, Result<Attachment, Rejection>)>,
     shared: bool,
+    limited: BTreeSet<ServicePort>,
 }
 
 /// What a policy says, by policy: what a section that is wrong falls back to.
@@ -113,6 +115,7 @@ impl<'a> Policies<'a> {
                 defects,
                 targets: Vec::new(),
                 shared: false,
+                limited: BTreeSet::new(),
                 object,
             };
             for target in refs {
@@ -146,6 +149,22 @@ impl<'a> Policies<'a> {
         let resolved = Sections::resolve(&candidates, self.builtin);
         self.resolved.insert(key, resolved.clone());
         resolved
+    }
+
+    /// Takes where a route leads, which these policies have a part in.
+    pub(super) fn lead(
+        &mut self,
+        (ingress, host, service): (&ObjectRef, &HostPattern, Option<&str>),
+        target: &Target,
+    ) {
+        let Target::Upstream(id) = target else {
+            return;
+        };
+        if id.policy.circuit_breaker.is_some() {
+            for index in self.chosen(ingress, host, service).into_values() {
+                self.all[index].limited.insert(id.service.clone());
+            }
+        }
     }
 
     /// What applies to a Service that stands in, whatever it stands in for: its own policy.
@@ -252,6 +271,7 @@ impl<'a> Policies<'a> {
             defects: policy.defects.clone(),
             targets: targets.collect(),
             shared: policy.shared,
+            limited: policy.limited.iter().cloned().collect(),
         }
     }
 

@@ -163,6 +163,7 @@ mod tests {
     use rand::SeedableRng;
 
     use crate::telemetry::metrics::Metrics;
+    use crate::upstream::breaker::Load;
     use crate::upstream::endpoint::Origin;
 
     use super::*;
@@ -178,6 +179,7 @@ mod tests {
                 workers: 1,
                 epoch,
                 joined: None,
+                load: Load::new(epoch, 1, Arc::clone(&metrics)),
                 metrics: Arc::clone(&metrics),
             };
             Arc::new(Endpoint::new(([10, 0, 0, n], 80).into(), origin))
@@ -230,6 +232,7 @@ mod tests {
             workers: 1,
             epoch: start,
             joined: Some(start),
+            load: Load::new(start, 1, Metrics::new(1).upstream("shop/cart:80")),
             metrics: Metrics::new(1).upstream("shop/cart:80"),
         };
         let joined = Endpoint::new(([10, 0, 0, 9], 80).into(), origin);

@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use crate::failure::Cause;
 use crate::telemetry::metrics::ConnectionGuard;
 
+use super::breaker::ConnectionPermit;
 use super::classify::exchange_failure;
 use super::connect::{TUNNEL_VANISHED_AFTER, VANISHED_AFTER};
 use super::counting::{CountingIo, Mark, Traffic};
@@ -70,19 +71,22 @@ pub struct ExchangeError {
 }
 
 impl Connection {
-    /// Starts HTTP/1.1 on an open stream; its task runs on the current runtime, and holds `counted`
-    /// for as long as the connection lives.
+    /// Starts HTTP/1.1 on an open stream, which holds what counts the connection; its task runs on the
+    /// current runtime.
     ///
     /// # Errors
     /// When the socket cannot be duplicated for lack of descriptors, or the handshake fails.
-    pub async fn start(stream: TcpStream, counted: ConnectionGuard) -> Result<Self, Cause> {
+    pub async fn start(
+        stream: TcpStream,
+        counted: (ConnectionGuard, ConnectionPermit),
+    ) -> Result<Self, Cause> {
         let socket = SockRef::from(&stream)
             .try_clone()
             .map_err(|_| Cause::LocalResources)?;
         let socket = Arc::new(socket);
         let probed = Arc::downgrade(&socket);
         let traffic = Arc::new(Traffic::default());
-        let io = TokioIo::new(CountingIo::new(stream, Arc::clone(&traffic)));
+        let io = TokioIo::new(CountingIo::new(stream, Arc::clone(&traffic), counted));
         let (sender, connection) = http1::Builder::new()
             .max_headers(128)
             .max_buf_size(MAX_HEAD)
@@ -91,7 +95,7 @@ impl Connection {
             .map_err(|_| Cause::ClosedBeforeSend)?;
         // How the connection ends is seen by the request that it serves, if any.
         tokio::spawn(async move {
-            let _held = (counted, socket);
+            let _held = socket;
             connection.with_upgrades().await
         });
         Ok(Self {

@@ -77,12 +77,14 @@ impl Traffic {
 }
 
 pin_project_lite::pin_project! {
-    /// A stream that counts.
+    /// A stream that counts, and holds what counts it: hyper's task ends with an upgrade, the stream does
+    /// not.
     #[derive(Debug)]
-    pub struct CountingIo<T> {
+    pub struct CountingIo<T, H> {
         #[pin]
         inner: T,
         traffic: Arc<Traffic>,
+        held: H,
         // Why writing failed, until the reader is told.
         broken: Option<io::Error>,
         // Whether writing has failed.
@@ -90,19 +92,18 @@ pin_project_lite::pin_project! {
     }
 }
 
-impl<T> CountingIo<T> {
-    /// Counts what moves on the stream.
-    pub fn new(inner: T, traffic: Arc<Traffic>) -> Self {
+impl<T, H> CountingIo<T, H> {
+    /// Counts what moves on the stream; holds `held` for as long as that lives.
+    pub fn new(inner: T, traffic: Arc<Traffic>, held: H) -> Self {
         Self {
             inner,
             traffic,
+            held,
             broken: None,
             mute: false,
         }
     }
-}
 
-impl<T> CountingIo<T> {
     /// Writes, or drops these bytes when writing has failed.
     fn write(
         self: Pin<&mut Self>,
@@ -128,7 +129,7 @@ impl<T> CountingIo<T> {
     }
 }
 
-impl<T: AsyncRead> AsyncRead for CountingIo<T> {
+impl<T: AsyncRead, H> AsyncRead for CountingIo<T, H> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -149,7 +150,7 @@ impl<T: AsyncRead> AsyncRead for CountingIo<T> {
     }
 }
 
-impl<T: AsyncWrite> AsyncWrite for CountingIo<T> {
+impl<T: AsyncWrite, H> AsyncWrite for CountingIo<T, H> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::telemetry::metrics::UpstreamMetrics;
 
+use super::breaker::Load;
 use super::connection::Connection;
 use super::latency::Latency;
 use super::phantom::PhantomLoad;
@@ -25,6 +26,8 @@ pub struct Endpoint {
     window: Window,
     /// When it joined, if others were there before it.
     joined: Option<Instant>,
+    /// That of its upstream.
+    load: Arc<Load>,
     metrics: Arc<UpstreamMetrics>,
     /// By worker.
     pools: Box<[Pool]>,
@@ -41,6 +44,8 @@ pub struct Origin {
     pub epoch: Instant,
     /// When it joined, if others were there before it.
     pub joined: Option<Instant>,
+    /// That of its upstream.
+    pub load: Arc<Load>,
     /// Those of its upstream.
     pub metrics: Arc<UpstreamMetrics>,
 }
@@ -59,6 +64,7 @@ impl Endpoint {
             workers,
             epoch,
             joined,
+            load,
             metrics,
         } = origin;
         Self {
@@ -69,6 +75,7 @@ impl Endpoint {
             in_flight: AtomicU32::new(0),
             window: Window::new(epoch),
             joined,
+            load,
             metrics,
             pools: (0..workers.max(1)).map(|_| Pool::default()).collect(),
             retired: AtomicBool::new(false),
@@ -182,7 +189,13 @@ impl Endpoint {
             if self.retired.load(Relaxed) {
                 pool.clear();
             }
+            self.load.freed();
         }
+    }
+
+    /// Closes the oldest idle connection of a worker, if any has one.
+    pub(super) fn close_an_idle_one(&self) -> bool {
+        self.pools.iter().any(Pool::close_oldest)
     }
 
     /// Closes the connections that idled too long.

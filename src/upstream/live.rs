@@ -11,6 +11,7 @@ use crate::routing::snapshot::UpstreamId;
 use crate::telemetry::metrics::UpstreamMetrics;
 
 use super::balance::{Choice, EndpointSet, Wish};
+use super::breaker::{ConnectionPermit, Load, Pending, RequestPermit};
 use super::budget::Budget;
 use super::endpoint::Endpoint;
 use super::latency::Latency;
@@ -36,6 +37,7 @@ pub(super) struct Shared {
     /// Of requests that succeeded, whatever the endpoint.
     pub(super) typical: Latency,
     pub(super) budget: Budget,
+    pub(super) load: Arc<Load>,
     pub(super) metrics: Arc<UpstreamMetrics>,
     /// As of the newest snapshot; locked while an ejection is decided.
     pub(super) members: Mutex<Members>,
@@ -101,6 +103,45 @@ impl Upstream {
     /// Where what happens to it is counted.
     pub fn metrics(&self) -> &UpstreamMetrics {
         &self.shared.metrics
+    }
+
+    /// Lets a request in, if its circuit breaker does; nothing is counted where there is none.
+    ///
+    /// # Errors
+    /// When too many are under way.
+    pub fn admit(&self) -> Result<Option<RequestPermit>, Cause> {
+        let Some(limits) = &self.policy().circuit_breaker else {
+            return Ok(None);
+        };
+        let permit = self.shared.load.request(limits);
+        permit.map(Some).ok_or(Cause::LimitReached)
+    }
+
+    /// Allows a connection to be opened, if another may be.
+    pub fn connection_permit(&self) -> Option<ConnectionPermit> {
+        let limits = self.policy().circuit_breaker.as_ref();
+        self.shared.load.connection(limits)
+    }
+
+    /// Allows a connection that no request waits for.
+    pub fn background_permit(&self) -> ConnectionPermit {
+        self.shared.load.further_connection()
+    }
+
+    /// Lets a request wait for a connection.
+    ///
+    /// # Errors
+    /// When too many do.
+    pub fn wait_for_connection(&self) -> Result<Pending, Cause> {
+        let limits = self.policy().circuit_breaker.unwrap_or_default();
+        let pending = self.shared.load.pending(&limits);
+        pending.ok_or(Cause::LimitReached)
+    }
+
+    /// Closes an idle connection of any worker, so that another may be opened, if there is one.
+    pub fn close_an_idle_one(&self) {
+        let members = self.shared.lock().clone();
+        let _closed = members.iter().any(|endpoint| endpoint.close_an_idle_one());
     }
 
     pub(super) fn shared(&self) -> &Shared {

@@ -88,6 +88,14 @@ impl Pool {
         drop(idle);
     }
 
+    /// Closes the one that idled longest; whether there was one.
+    pub fn close_oldest(&self) -> bool {
+        let mut idle = self.lock();
+        let oldest = (!idle.is_empty()).then(|| idle.remove(0));
+        drop(idle);
+        oldest.is_some()
+    }
+
     /// Closes all.
     pub fn clear(&self) {
         let idle = std::mem::take(&mut *self.lock());

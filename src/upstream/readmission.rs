@@ -11,6 +11,7 @@ use crate::routing::policy::AddressRules;
 use crate::routing::policy::upstream::OutlierDetection;
 use crate::telemetry::metrics::Metrics;
 
+use super::breaker::ConnectionPermit;
 use super::connect::connect;
 use super::connection::Connection;
 use super::endpoint::Endpoint;
@@ -26,7 +27,7 @@ pub struct Readmission {
 }
 
 /// How the connection is opened.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Opening {
     /// The worker that keeps the connection.
     pub worker: usize,
@@ -34,6 +35,8 @@ pub struct Opening {
     pub within: Duration,
     /// Where connections may lead.
     pub addresses: AddressRules,
+    /// Counts the connection.
+    pub permit: ConnectionPermit,
 }
 
 /// A half-open endpoint takes one request: the one of the holder of this.
@@ -61,7 +64,7 @@ impl Readmission {
             return;
         };
         let counted = metrics.upstream_connection(how.worker);
-        if let Ok(connection) = Connection::start(stream, counted).await {
+        if let Ok(connection) = Connection::start(stream, (counted, how.permit)).await {
             self.endpoint.forget_latency();
             self.endpoint.give_idle(how.worker, connection);
             self.succeeded = true;

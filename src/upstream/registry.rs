@@ -9,7 +9,7 @@
 //! that began long ago and now needs another endpoint must find those of today, since the ones it
 //! knew when it began may all be gone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -18,14 +18,16 @@ use arc_swap::ArcSwap;
 use hickory_resolver::TokioResolver;
 
 use crate::failure::Cause;
+use crate::report::Overload;
 use crate::routing::policy::AddressRules;
 use crate::routing::snapshot::{
-    EndpointGroup, EndpointSource, EndpointSpec, EndpointState, Snapshot, Upstream as Spec,
-    UpstreamId,
+    EndpointGroup, EndpointSource, EndpointSpec, EndpointState, ServicePort, Snapshot,
+    Upstream as Spec, UpstreamId,
 };
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{BreakerLimit, Metrics};
 
 use super::balance::EndpointSet;
+use super::breaker::Load;
 use super::budget::Budget;
 use super::endpoint::{Endpoint, Origin};
 use super::latency::Latency;
@@ -105,6 +107,22 @@ impl Registry {
         state.upstreams = upstreams;
         retire_unnamed(&mut state);
         attached
+    }
+
+    /// The upstreams that turned requests away of late, sorted.
+    pub fn overloads(&self, now: Instant) -> Vec<Overload> {
+        let state = self.lock();
+        let mut limits: BTreeMap<&ServicePort, BTreeSet<BreakerLimit>> = BTreeMap::new();
+        for (id, group) in &state.groups {
+            for limit in group.shared.load.open(now) {
+                limits.entry(&id.service).or_default().insert(limit);
+            }
+        }
+        let overloads = limits.into_iter().map(|(upstream, limits)| Overload {
+            upstream: upstream.clone(),
+            limits: limits.into_iter().map(BreakerLimit::as_str).collect(),
+        });
+        overloads.collect()
     }
 
     /// Closes the connections that idled too long; to be called about once a second.
@@ -189,14 +207,19 @@ impl Registry {
     }
 
     fn shared(&self, state: &mut State, id: &UpstreamId) -> Arc<Shared> {
-        let new = || Group {
-            shared: Arc::new(Shared {
-                typical: Latency::new(self.epoch),
-                budget: Budget::new(self.epoch),
-                metrics: self.settings.metrics.upstream(&id.to_string()),
-                members: Mutex::default(),
-            }),
-            endpoints: HashMap::new(),
+        let new = || {
+            let metrics = self.settings.metrics.upstream(&id.to_string());
+            let load = Load::new(self.epoch, self.settings.workers, Arc::clone(&metrics));
+            Group {
+                shared: Arc::new(Shared {
+                    typical: Latency::new(self.epoch),
+                    budget: Budget::new(self.epoch),
+                    load,
+                    metrics,
+                    members: Mutex::default(),
+                }),
+                endpoints: HashMap::new(),
+            }
         };
         let group = state.groups.entry(id.group()).or_insert_with(new);
         Arc::clone(&group.shared)
@@ -231,6 +254,7 @@ impl Registry {
                 workers: self.settings.workers,
                 epoch: self.epoch,
                 joined,
+                load: Arc::clone(&shared.load),
                 metrics: Arc::clone(&shared.metrics),
             };
             Arc::new(Endpoint::new(address, origin))

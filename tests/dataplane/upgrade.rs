@@ -6,7 +6,8 @@ use bywash::faults::{Fault, Peer};
 use super::client::{End, until};
 use super::gateway::{Gateway, SHORT};
 
-const UPGRADE: &str = "GET /chat HTTP/1.1\r\nHost: shop.test\r\nConnection: Upgrade\r\n\
+/// Asks for a WebSocket.
+pub(crate) const UPGRADE: &str = "GET /chat HTTP/1.1\r\nHost: shop.test\r\nConnection: Upgrade\r\n\
     Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 #[tokio::test]

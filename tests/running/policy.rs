@@ -1,12 +1,14 @@
 //! Policies from files: what they say happens.
 
 use std::io::{BufRead, BufReader};
+use std::time::Instant;
+use std::{fs, thread};
 
 use serde_json::Value;
 
 use crate::http::get;
 use crate::manifests::{Manifests, route};
-use crate::program::Program;
+use crate::program::{PATIENCE, Program};
 use crate::upstream::{Answers, Upstream};
 
 const HOST: &str = "shop.example";
@@ -139,16 +141,42 @@ fn a_section_that_is_wrong_is_told_with_its_file_and_keeps_its_last_good_form() 
         assert!(told.contains(part), "{told}");
     }
     assert_eq!(get(program.http, HOST, "/").status, 503);
+    status_says(&manifests, &["reason: Invalid", "InvalidPolicy"]);
+}
+
+#[test]
+fn a_limit_that_turns_requests_away_is_told_in_the_status() {
+    let upstream = Upstream::start("cart", Answers::WhenReleased);
+    let manifests = Manifests::routing(HOST, upstream.address);
+    manifests.write("policy.yaml", &policy("circuitBreaker: {maxRequests: 1}"));
+    let program = Program::standalone(manifests.path(), &[]);
+    status_says(&manifests, &["type: CircuitBreakerOpen", "reason: Closed"]);
+    let http = program.http;
+    let first = thread::spawn(move || get(http, HOST, "/"));
+    upstream.reached();
+    let answer = get(program.http, HOST, "/");
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(answer.head.contains("\r\nretry-after: 1\r\n"), "{answer:?}");
+    status_says(
+        &manifests,
+        &["reason: LimitReached", "maxRequests of shop/"],
+    );
+    upstream.release();
+    assert_eq!(first.join().unwrap().status, 200);
+}
+
+/// Waits until the status of the policy holds all of these.
+fn status_says(manifests: &Manifests, parts: &[&str]) {
     let status = manifests
         .path()
         .join(".status/gatewaypolicy.shop.shop.yaml");
-    let deadline = std::time::Instant::now() + crate::program::PATIENCE;
+    let deadline = Instant::now() + PATIENCE;
     loop {
-        let said = std::fs::read_to_string(&status).unwrap_or_default();
-        if said.contains("reason: Invalid") && said.contains("InvalidPolicy") {
-            break;
+        let said = fs::read_to_string(&status).unwrap_or_default();
+        if parts.iter().all(|part| said.contains(part)) {
+            return;
         }
-        assert!(std::time::Instant::now() < deadline, "{said}");
-        std::thread::yield_now();
+        assert!(Instant::now() < deadline, "{parts:?} are not all in {said}");
+        thread::yield_now();
     }
 }

@@ -10,7 +10,7 @@ use super::SETTLE;
 use crate::api::policy::GatewayPolicy;
 use crate::api::status::GatewayPolicyStatus;
 use crate::report::policy::PolicyReport;
-use crate::report::{Kind, ObjectRef};
+use crate::report::{Kind, ObjectRef, Overload};
 use crate::status::policy::Speaker;
 
 /// Statuses of policies.
@@ -25,7 +25,7 @@ impl Policies {
     /// What has to be written, and from when on.
     pub(super) fn plan(
         &mut self,
-        reports: &[PolicyReport],
+        (reports, overloads): (&[PolicyReport], &[Overload]),
         policies: &[Arc<GatewayPolicy>],
         (controller, field_manager): (&str, &str),
         now: Instant,
@@ -34,6 +34,7 @@ impl Policies {
         let speaker = Speaker {
             controller,
             now: &time,
+            overloads,
         };
         let current: HashMap<ObjectRef, &GatewayPolicy> = policies
             .iter()

@@ -19,6 +19,7 @@ struct Scenario {
     feed: Feed,
     observed: watch::Sender<Option<Arc<Observed>>>,
     leading: watch::Sender<bool>,
+    _overloaded: watch::Sender<Vec<Overload>>,
 }
 
 async fn scenario(update_status: bool) -> Scenario {
@@ -43,12 +44,15 @@ fn process(api: FakeApi, update_status: bool) -> Scenario {
         update_status,
         ..Settings::default()
     };
-    tokio::spawn(run(settings, source, writer, observations, leads));
+    let (overloaded, overloads) = watch::channel(Vec::new());
+    let seen = (observations, overloads);
+    tokio::spawn(run(settings, source, writer, seen, leads));
     Scenario {
         api,
         feed,
         observed,
         leading,
+        _overloaded: overloaded,
     }
 }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::report::ObjectRef;
 use crate::report::policy::{Defect, PolicyTarget, SectionReport};
+use crate::routing::snapshot::ServicePort;
 
 const NOW: &str = "2026-01-01T10:00:00Z";
 const LATER: &str = "2026-01-01T11:00:00Z";
@@ -31,11 +32,16 @@ fn report(targets: Vec<TargetReport>) -> PolicyReport {
         defects: Vec::new(),
         targets,
         shared: false,
+        limited: Vec::new(),
     }
 }
 
 fn speaker(controller: &'static str, now: &'static str) -> Speaker<'static> {
-    Speaker { controller, now }
+    Speaker {
+        controller,
+        now,
+        overloads: &[],
+    }
 }
 
 fn first(report: &PolicyReport) -> GatewayPolicyStatus {
@@ -241,4 +247,45 @@ fn what_every_installation_says_of_a_policy_without_targets_is_taken_back_when_o
     let withdrawn = speaker("z", LATER).wanted(&nobodys, &named, true);
     assert_eq!(withdrawn, Some(GatewayPolicyStatus::default()));
     assert_eq!(speaker("z", LATER).wanted(&nobodys, &named, false), None);
+}
+
+#[test]
+fn a_circuit_breaker_that_turns_requests_away_is_told_and_taken_back() {
+    let upstream = |name: &str| ServicePort {
+        namespace: "shop".into(),
+        name: name.into(),
+        port: 80,
+    };
+    let mut policy = report(vec![target("web", None)]);
+    policy.limited = vec![upstream("cart")];
+    let closed = first(&policy);
+    assert_eq!(summary(&closed)[4], "CircuitBreakerOpen=False/Closed");
+
+    let overload = |name| Overload {
+        upstream: upstream(name),
+        limits: vec!["maxRequests"],
+    };
+    let others = [overload("other")];
+    let unconcerned = Speaker {
+        overloads: &others,
+        ..speaker("ours", LATER)
+    };
+    assert_eq!(unconcerned.wanted(&policy, &closed, false), None);
+    let ours = [overload("cart")];
+    let concerned = Speaker {
+        overloads: &ours,
+        ..speaker("ours", LATER)
+    };
+    let open = concerned.wanted(&policy, &closed, false).unwrap();
+    assert_eq!(summary(&open)[4], "CircuitBreakerOpen=True/LimitReached");
+    assert_eq!(
+        summary(&open)[3],
+        "Ready=True/Ready",
+        "traffic is no defect"
+    );
+    let condition = &open.conditions.as_ref().unwrap()[4];
+    assert!(condition.message.contains("maxRequests of shop/cart:80"));
+    assert_eq!(condition.last_transition_time, LATER);
+    let closed = speaker("ours", NOW).wanted(&policy, &open, false).unwrap();
+    assert_eq!(summary(&closed)[4], "CircuitBreakerOpen=False/Closed");
 }

@@ -10,7 +10,7 @@ use prometheus_client::metrics::MetricType;
 use super::causes::LABELS;
 use super::process::ProcessFacts;
 use super::routes::{BOUNDS, RouteMetrics, STATUSES, Totals};
-use super::upstreams::UpstreamMetrics;
+use super::upstreams::{BreakerLimit, UpstreamMetrics};
 use super::{Metrics, Worker};
 
 type Labels<'a> = Vec<(&'a str, &'a str)>;
@@ -92,6 +92,20 @@ fn by_upstream(
     counts
         .filter(|(_, count)| *count > 0)
         .map(|(upstream, count)| (vec![("upstream", upstream.label())], count))
+}
+
+/// The samples of the requests that limits did not let pass, without those that are zero.
+fn turned_away(
+    upstreams: &[Arc<UpstreamMetrics>],
+) -> impl Iterator<Item = (Labels<'_>, u64)> + use<'_> {
+    upstreams.iter().flat_map(|upstream| {
+        let counts = BreakerLimit::ALL.map(|limit| (limit, upstream.turned_away_by(limit)));
+        let counts = counts.into_iter().filter(|(_, count)| *count > 0);
+        counts.map(|(limit, count)| {
+            let labels = vec![("upstream", upstream.label()), ("limit", limit.as_str())];
+            (labels, count)
+        })
+    })
 }
 
 fn statuses(totals: &Totals) -> Vec<(&'static str, u64)> {
@@ -245,6 +259,11 @@ impl Metrics {
         );
         let samples = by_upstream(&upstreams, UpstreamMetrics::retries_over_budget);
         counter(encoder, text, samples)?;
+        let text = (
+            "requests_turned_away",
+            "Requests answered 503 at once because of a limit of their upstream's circuit breaker",
+        );
+        counter(encoder, text, turned_away(&upstreams))?;
         let text = "Endpoints that are left out now";
         let name = "upstream_ejected_endpoints";
         let mut ejected = encoder.encode_descriptor(name, text, None, MetricType::Gauge)?;

@@ -16,6 +16,37 @@ pub struct UpstreamMetrics {
     /// Ejections that were over, by a readmission or because the endpoint was removed.
     ended: AtomicU64,
     retries_over_budget: AtomicU64,
+    turned_away: [AtomicU64; BreakerLimit::ALL.len()],
+}
+
+/// A limit of a circuit breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BreakerLimit {
+    /// No connection came free in time.
+    Connections,
+    /// Too many requests wait for a connection.
+    Pending,
+    /// Too many requests are under way.
+    Requests,
+}
+
+impl BreakerLimit {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Connections, Self::Pending, Self::Requests];
+
+    /// The field of the policy.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connections => "maxConnections",
+            Self::Pending => "maxPendingRequests",
+            Self::Requests => "maxRequests",
+        }
+    }
+
+    /// Its place in [`Self::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
 }
 
 impl UpstreamMetrics {
@@ -40,6 +71,11 @@ impl UpstreamMetrics {
         self.retries_over_budget.fetch_add(1, Relaxed);
     }
 
+    /// Counts a request that a limit did not let pass.
+    pub fn turned_away(&self, limit: BreakerLimit) {
+        self.turned_away[limit.index()].fetch_add(1, Relaxed);
+    }
+
     /// `namespace/service:port`.
     pub(super) fn label(&self) -> &str {
         &self.label
@@ -59,6 +95,10 @@ impl UpstreamMetrics {
 
     pub(super) fn retries_over_budget(&self) -> u64 {
         self.retries_over_budget.load(Relaxed)
+    }
+
+    pub(super) fn turned_away_by(&self, limit: BreakerLimit) -> u64 {
+        self.turned_away[limit.index()].load(Relaxed)
     }
 }
 
@@ -81,6 +121,7 @@ impl Upstreams {
             readmissions: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             retries_over_budget: AtomicU64::new(0),
+            turned_away: Default::default(),
         });
         known.insert(label, Arc::downgrade(&upstream));
         upstream

@@ -1,0 +1,119 @@
+//! The connection of an attempt: an idle one, a new one, or, where the upstream may have no more, the
+//! next that comes free.
+
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout_at;
+
+use crate::failure::Cause;
+use crate::upstream::breaker::ConnectionPermit;
+use crate::upstream::connect::connect;
+use crate::upstream::connection::Connection;
+use crate::upstream::endpoint::Endpoint;
+
+use super::super::retry::Failed;
+use super::{Attempts, Miss};
+
+/// A request that may be repeated takes any idle connection.
+const ANY_IDLE: Duration = Duration::MAX;
+
+/// One that may not takes only one that was just used, or a new one: an idle connection may be about
+/// to be closed by the endpoint, and the request would be lost with it.
+const JUST_USED: Duration = Duration::from_secs(1);
+
+/// What a request gets.
+enum Found {
+    Idle(Connection),
+    MayOpen(ConnectionPermit),
+}
+
+impl Attempts<'_> {
+    pub(super) async fn connection(
+        &self,
+        endpoint: &Endpoint,
+        reconnecting: bool,
+    ) -> Result<Connection, Miss> {
+        let found = match self.look(endpoint, reconnecting).await {
+            Some(found) => found,
+            None => self.wait(endpoint, reconnecting).await?,
+        };
+        match found {
+            Found::Idle(connection) => {
+                self.metrics.upstream_connection_reused(self.worker);
+                Ok(connection)
+            }
+            Found::MayOpen(permit) => self.open(endpoint, permit).await,
+        }
+    }
+
+    /// What can be had at once.
+    async fn look(&self, endpoint: &Endpoint, reconnecting: bool) -> Option<Found> {
+        let repeatable = self.progress.idempotent || self.policy.retry.non_idempotent;
+        let max_idle = if repeatable { ANY_IDLE } else { JUST_USED };
+        if !reconnecting && let Some(idle) = endpoint.take_idle(self.worker, max_idle).await {
+            return Some(Found::Idle(idle));
+        }
+        self.upstream.connection_permit().map(Found::MayOpen)
+    }
+
+    /// Waits for a connection, as long as for a response: another endpoint would be no better, since
+    /// the limit is that of the upstream.
+    async fn wait(&self, endpoint: &Endpoint, reconnecting: bool) -> Result<Found, Miss> {
+        let pending = self.upstream.wait_for_connection().map_err(unsent)?;
+        let within = self.clock.left().unwrap_or(self.policy.timeouts.request);
+        let deadline = (Instant::now() + within).into();
+        loop {
+            let mut freed = pin!(pending.freed());
+            // From here on it hears of everything, so that it looks first and waits then.
+            freed.as_mut().enable();
+            if let Some(found) = self.look(endpoint, reconnecting).await {
+                return Ok(found);
+            }
+            self.upstream.close_an_idle_one();
+            if timeout_at(deadline, freed).await.is_err() {
+                pending.give_up();
+                return Err(unsent(Cause::LimitReached));
+            }
+        }
+    }
+
+    async fn open(
+        &self,
+        endpoint: &Endpoint,
+        permit: ConnectionPermit,
+    ) -> Result<Connection, Miss> {
+        let limit = self.policy.timeouts.connect;
+        let within = self.clock.left().map_or(limit, |left| limit.min(left));
+        let rules = self.registry.address_rules();
+        let stream = connect(endpoint.address(), within, rules)
+            .await
+            .map_err(|error| {
+                // The endpoint did not have the time that it is allowed.
+                let cut = error.cause == Cause::ConnectTimeout && within < limit;
+                let cause = if cut {
+                    Cause::DeadlineExceeded
+                } else {
+                    error.cause
+                };
+                Miss {
+                    detail: error.detail.map(|detail| detail.to_string().into()),
+                    ..unsent(cause)
+                }
+            })?;
+        let opened = self.metrics.upstream_connection(self.worker);
+        Ok(Connection::start(stream, (opened, permit)).await?)
+    }
+}
+
+fn unsent(cause: Cause) -> Miss {
+    let failed = Failed {
+        cause,
+        unsent: true,
+        stale: false,
+    };
+    Miss {
+        failed,
+        ..cause.into()
+    }
+}

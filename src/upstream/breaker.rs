@@ -1,0 +1,257 @@
+//! What an upstream has at once, and what is turned away because of it.
+//!
+//! When an upstream is slower than its clients, requests pile up on both sides until neither recovers.
+//! A limit turns the next one away at once, with a time to come back, instead of letting it wait for
+//! what will not come. Connections, requests that wait for one, and requests under way are counted
+//! over all workers; the counts outlive the policy, so that a changed limit meets what is there.
+//!
+//! Where the limit of connections is reached a request waits for one: for an idle one of its own worker
+//! and endpoint, or for one that is closed. Idle ones elsewhere are closed for it, since they can serve
+//! nobody but their own worker and endpoint. Whoever gives a connection back or ends one wakes one
+//! request that waits, and each of these looks again for both.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
+use crate::routing::policy::upstream::CircuitBreaker;
+use crate::telemetry::metrics::{BreakerLimit, UpstreamMetrics};
+
+use super::count::Count;
+use super::places::Places;
+use super::sync::{AtomicU64, Ordering::Relaxed};
+
+/// For so long after it turned a request away a breaker is said to be open.
+const OPEN: Duration = Duration::from_secs(30);
+
+/// What one upstream has.
+#[derive(Debug)]
+pub struct Load {
+    /// Connections, and the requests that wait for one.
+    connections: Places,
+    requests: Count,
+    /// Told once for each connection that was given back or ended while requests wait.
+    freed: Notify,
+    /// Of each limit, when a request was last turned away: milliseconds since the epoch, from 1.
+    turned_away: [AtomicU64; BreakerLimit::ALL.len()],
+    epoch: Instant,
+    /// Each may have a connection: otherwise those of one could starve the requests of another.
+    workers: u32,
+    metrics: Arc<UpstreamMetrics>,
+}
+
+/// A connection; counts until dropped.
+#[derive(Debug)]
+pub struct ConnectionPermit(Arc<Load>);
+
+/// A request under way; counts until dropped.
+#[derive(Debug)]
+pub struct RequestPermit(Arc<Load>);
+
+/// A request that waits for a connection; counts until dropped.
+#[derive(Debug)]
+pub struct Pending(Arc<Load>);
+
+impl Load {
+    /// Nothing yet.
+    pub(super) fn new(epoch: Instant, workers: usize, metrics: Arc<UpstreamMetrics>) -> Arc<Self> {
+        Arc::new(Self {
+            connections: Places::new(),
+            requests: Count::new(),
+            freed: Notify::new(),
+            turned_away: Default::default(),
+            epoch,
+            workers: u32::try_from(workers).unwrap_or(u32::MAX),
+            metrics,
+        })
+    }
+
+    /// A request under way, if another may be.
+    pub(super) fn request(self: &Arc<Self>, limits: &CircuitBreaker) -> Option<RequestPermit> {
+        if self.requests.take(limits.max_requests) {
+            return Some(RequestPermit(Arc::clone(self)));
+        }
+        self.turn_away(BreakerLimit::Requests);
+        None
+    }
+
+    /// A connection, if another may be opened.
+    pub(super) fn connection(
+        self: &Arc<Self>,
+        limits: Option<&CircuitBreaker>,
+    ) -> Option<ConnectionPermit> {
+        let Some(limits) = limits else {
+            return Some(self.further_connection());
+        };
+        let most = limits.max_connections.max(self.workers);
+        let taken = self.connections.take(most);
+        taken.then(|| ConnectionPermit(Arc::clone(self)))
+    }
+
+    /// A connection, however many there are.
+    pub(super) fn further_connection(self: &Arc<Self>) -> ConnectionPermit {
+        self.connections.take_further();
+        ConnectionPermit(Arc::clone(self))
+    }
+
+    /// A request that waits for a connection, if another may.
+    pub(super) fn pending(self: &Arc<Self>, limits: &CircuitBreaker) -> Option<Pending> {
+        if self.connections.wait(limits.max_pending_requests) {
+            return Some(Pending(Arc::clone(self)));
+        }
+        self.turn_away(BreakerLimit::Pending);
+        None
+    }
+
+    /// A request was turned away.
+    pub(super) fn turn_away(&self, limit: BreakerLimit) {
+        self.metrics.turned_away(limit);
+        let now = self.epoch.elapsed().as_millis();
+        let now = u64::try_from(now).unwrap_or(u64::MAX).max(1);
+        self.turned_away[limit.index()].store(now, Relaxed);
+    }
+
+    /// The limits for which requests were turned away of late.
+    pub fn open(&self, now: Instant) -> impl Iterator<Item = BreakerLimit> {
+        let since = now.saturating_duration_since(self.epoch);
+        BreakerLimit::ALL.into_iter().filter(move |limit| {
+            let last = self.turned_away[limit.index()].load(Relaxed);
+            last > 0 && since.saturating_sub(Duration::from_millis(last)) < OPEN
+        })
+    }
+
+    /// A connection that was in use is idle now.
+    pub(super) fn freed(&self) {
+        self.tell(self.connections.are_wanted());
+    }
+
+    fn tell(&self, somebody_waits: bool) {
+        if somebody_waits {
+            self.freed.notify_one();
+        }
+    }
+}
+
+impl Pending {
+    /// When something has been freed; what was freed since this was called is not missed.
+    pub fn freed(&self) -> Notified<'_> {
+        self.0.freed.notified()
+    }
+
+    /// The wait was in vain.
+    pub fn give_up(&self) {
+        self.0.turn_away(BreakerLimit::Connections);
+    }
+}
+
+impl Drop for ConnectionPermit {
+    fn drop(&mut self) {
+        self.0.tell(self.0.connections.leave());
+    }
+}
+
+impl Drop for RequestPermit {
+    fn drop(&mut self) {
+        self.0.requests.give_back();
+    }
+}
+
+impl Drop for Pending {
+    /// It may have been told of what another can use.
+    fn drop(&mut self) {
+        self.0.tell(self.0.connections.wait_no_longer());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::metrics::Metrics;
+
+    const LIMITS: CircuitBreaker = CircuitBreaker {
+        max_connections: 2,
+        max_pending_requests: 1,
+        max_requests: 3,
+    };
+
+    fn load(workers: usize) -> Arc<Load> {
+        let metrics = Metrics::new(1).upstream("shop/cart:80");
+        Load::new(Instant::now(), workers, metrics)
+    }
+
+    #[test]
+    fn what_exceeds_a_limit_is_turned_away_until_something_ends() {
+        let load = load(1);
+        let requests: Vec<_> = (0..3).map(|_| load.request(&LIMITS).unwrap()).collect();
+        assert!(load.request(&LIMITS).is_none());
+        drop(requests);
+        assert!(load.request(&LIMITS).is_some());
+
+        let _first = load.connection(Some(&LIMITS)).unwrap();
+        let second = load.connection(Some(&LIMITS)).unwrap();
+        assert!(load.connection(Some(&LIMITS)).is_none());
+        let _waits = load.pending(&LIMITS).unwrap();
+        assert!(load.pending(&LIMITS).is_none());
+        drop(second);
+        assert!(load.connection(Some(&LIMITS)).is_some());
+    }
+
+    #[test]
+    fn a_limit_that_is_set_later_meets_the_connections_that_are_there() {
+        let load = load(1);
+        let _open: Vec<_> = (0..5).map(|_| load.connection(None).unwrap()).collect();
+        assert!(load.connection(Some(&LIMITS)).is_none());
+    }
+
+    #[test]
+    fn each_worker_may_have_a_connection() {
+        let load = load(4);
+        let held: Vec<_> = (0..4)
+            .map(|_| load.connection(Some(&LIMITS)).unwrap())
+            .collect();
+        assert!(load.connection(Some(&LIMITS)).is_none());
+        drop(held);
+    }
+
+    #[test]
+    fn it_is_open_for_half_a_minute_after_it_turned_a_request_away() {
+        let load = load(1);
+        let start = Instant::now();
+        assert_eq!(load.open(start).count(), 0);
+        let _held: Vec<_> = (0..3).map(|_| load.request(&LIMITS)).collect();
+        assert!(load.request(&LIMITS).is_none());
+        let open: Vec<_> = load.open(start + Duration::from_secs(29)).collect();
+        assert_eq!(open, [BreakerLimit::Requests]);
+        assert_eq!(load.open(start + Duration::from_secs(31)).count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_waits_hears_of_what_ended_before_it_listened() {
+        let load = load(1);
+        let held: Vec<_> = (0..2).map(|_| load.connection(Some(&LIMITS))).collect();
+        let pending = load.pending(&LIMITS).unwrap();
+        drop(held);
+        pending.freed().await;
+        assert!(load.connection(Some(&LIMITS)).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_request_that_gives_up_passes_on_what_it_was_told() {
+        let limits = CircuitBreaker {
+            max_pending_requests: 2,
+            ..LIMITS
+        };
+        let load = load(1);
+        let held: Vec<_> = (0..2).map(|_| load.connection(Some(&limits))).collect();
+        let first = load.pending(&limits).unwrap();
+        let second = load.pending(&limits).unwrap();
+        let mut told = Box::pin(first.freed());
+        told.as_mut().enable();
+        drop(held);
+        drop(told);
+        drop(first);
+        second.freed().await;
+    }
+}
