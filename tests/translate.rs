@@ -224,6 +224,9 @@ fn policy_text(policy: &PolicyReport) -> String {
             text.push_str(&format!("    {name} by {origin}: {values}\n"));
         }
     }
+    for why in &policy.unresolved {
+        text.push_str(&format!("  unresolved: {why}\n"));
+    }
     text
 }
 

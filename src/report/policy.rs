@@ -12,6 +12,8 @@ pub struct PolicyReport {
     pub generation: i64,
     /// The sections that cannot be right.
     pub defects: Vec<Defect>,
+    /// What sections name that cannot be found or used: a sentence each, with what follows from it.
+    pub unresolved: Vec<String>,
     /// Each of its targets that is not another controller's, then the IngressClass that names it.
     pub targets: Vec<TargetReport>,
     /// Whether it has targets that are another controller's.

@@ -2,8 +2,8 @@
 //!
 //! The conditions at the top are about the whole policy, `ancestors` about each target. Ready is the
 //! sum of the other three and never depends on traffic. Stalled is true only while the author alone
-//! can repair the policy: a target that does not exist yet may still be on its way, a section that
-//! cannot be right is not.
+//! can repair the policy: a target or another object that it names and that does not exist yet may
+//! still be on its way, a section that cannot be right is not.
 //!
 //! Several installations may have targets in one policy. Each keeps its own entries in `ancestors`
 //! and leaves those of others as they are; the first of them by name writes what is at the top. While
@@ -17,6 +17,12 @@ use crate::report::{Kind, Overload};
 
 /// As many targets as are told.
 const MOST_ANCESTORS: usize = 16;
+
+/// A target may still be on its way.
+const TARGET_NOT_FOUND: &str = "TargetNotFound";
+
+/// So may an object that a section names, or its repair.
+const REF_NOT_FOUND: &str = "RefNotFound";
 
 /// What is said of a policy or a target.
 struct Verdict {
@@ -90,7 +96,7 @@ impl Speaker<'_> {
             None => good("Ready", "in force as written".to_owned()),
         };
         // Where it stands already it is made False: removing it could leave another writer's.
-        let stalls = !ready.good && ready.reason != "TargetNotFound";
+        let stalls = !ready.good && ![TARGET_NOT_FOUND, REF_NOT_FOUND].contains(&ready.reason);
         let stalled = (stalls || known.iter().any(|it| it.type_ == "Stalled")).then(|| Verdict {
             good: stalls,
             reason: ready.reason,
@@ -208,7 +214,7 @@ fn bad(reason: &'static str, message: String) -> Verdict {
 fn rejected(rejection: &Rejection) -> Verdict {
     let reason = match rejection {
         Rejection::Conflicted(_) => "Conflicted",
-        Rejection::NotFound(_) => "TargetNotFound",
+        Rejection::NotFound(_) => TARGET_NOT_FOUND,
     };
     bad(reason, rejection.to_string())
 }
@@ -240,11 +246,16 @@ fn resolved(report: &PolicyReport) -> Verdict {
             Rejection::Conflicted(_) => None,
         })
         .collect();
-    if missing.is_empty() {
+    let reason = match missing.is_empty() {
+        true => REF_NOT_FOUND,
+        false => TARGET_NOT_FOUND,
+    };
+    let unresolved = report.unresolved.iter().map(String::as_str);
+    let all: Vec<&str> = missing.into_iter().chain(unresolved).collect();
+    if all.is_empty() {
         return good("ResolvedRefs", "all that it names exists".to_owned());
     }
-    let missing: Vec<&str> = missing.into_iter().collect();
-    bad("TargetNotFound", missing.join("; "))
+    bad(reason, all.join("; "))
 }
 
 /// Whether requests are served by this generation.

@@ -31,8 +31,7 @@ mod section_values;
 mod sections;
 
 use attach::Targets;
-pub(super) use sections::Resolved;
-use sections::Sections;
+pub(super) use sections::{Resolved, Sections};
 
 /// How specific a policy is for a route; the order is the precedence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,10 +76,22 @@ struct Attached {
     generation: i64,
     sections: Sections,
     defects: Vec<Defect>,
+    unresolved: Vec<String>,
     /// Where it is attached, or why not.
     targets: Vec<(PolicyTarget, Result<Attachment, Rejection>)>,
     shared: bool,
     limited: BTreeSet<ServicePort>,
+}
+
+#[expect(
+    dead_code,
+    reason = "the sections that name other objects are served next"
+)]
+/// Something that a section names and that cannot be found or used.
+pub(super) struct Unresolved {
+    pub(super) code: Code,
+    /// A sentence without a full stop, with what follows from it.
+    pub(super) why: String,
 }
 
 /// What a policy says, by policy: what a section that is wrong falls back to.
@@ -113,6 +124,7 @@ impl<'a> Policies<'a> {
                 generation: policy.metadata.generation.unwrap_or_default(),
                 sections,
                 defects,
+                unresolved: Vec::new(),
                 targets: Vec::new(),
                 shared: false,
                 limited: BTreeSet::new(),
@@ -128,6 +140,27 @@ impl<'a> Policies<'a> {
         }
         policies.tell(findings);
         policies
+    }
+
+    /// Looks up what each policy names in one of its sections. What cannot be found or used is told
+    /// to the policy, and stands in its status.
+    #[expect(
+        dead_code,
+        reason = "the sections that name other objects are served next"
+    )]
+    pub(super) fn look_up<T>(
+        &mut self,
+        named: impl Fn(&Sections) -> Option<&T>,
+        mut find: impl FnMut(&T) -> Result<(), Unresolved>,
+        findings: &mut Findings,
+    ) {
+        for policy in &mut self.all {
+            let Some(Err(Unresolved { code, why })) = named(&policy.sections).map(&mut find) else {
+                continue;
+            };
+            findings.add(&policy.object, code, why.clone());
+            policy.unresolved.push(why);
+        }
     }
 
     /// The policy of a route.
@@ -269,6 +302,7 @@ impl<'a> Policies<'a> {
             object: policy.object.clone(),
             generation: policy.generation,
             defects: policy.defects.clone(),
+            unresolved: policy.unresolved.clone(),
             targets: targets.collect(),
             shared: policy.shared,
             limited: policy.limited.iter().cloned().collect(),

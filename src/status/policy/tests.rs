@@ -30,6 +30,7 @@ fn report(targets: Vec<TargetReport>) -> PolicyReport {
         object: object(Kind::GatewayPolicy, "p"),
         generation: 3,
         defects: Vec::new(),
+        unresolved: Vec::new(),
         targets,
         shared: false,
         limited: Vec::new(),
@@ -113,6 +114,26 @@ fn a_target_that_is_not_there_may_still_come() {
             "Ready=False/TargetNotFound"
         ]
     );
+}
+
+#[test]
+fn what_a_section_names_may_still_come_and_the_rest_is_in_force() {
+    let mut report = report(vec![target("web", None)]);
+    report
+        .unresolved
+        .push("the ConfigMap shop/ca does not exist".into());
+    let status = first(&report);
+    assert_eq!(
+        summary(&status),
+        [
+            "Accepted=True/Accepted",
+            "ResolvedRefs=False/RefNotFound",
+            "Programmed=True/Programmed",
+            "Ready=False/RefNotFound"
+        ]
+    );
+    let message = &status.conditions.unwrap()[3].message;
+    assert!(message.contains("ConfigMap shop/ca"), "{message}");
 }
 
 #[test]
