@@ -16,6 +16,7 @@ pub mod compile;
 mod connection;
 mod data_plane;
 mod forwarded;
+mod grpc;
 mod h2_streams;
 pub mod handler;
 mod head;

@@ -222,12 +222,12 @@ fn the_last_request_is_let_in_once() {
     let start = Instant::now();
     loom::model(move || {
         let count = Arc::new(Count::new());
-        assert!(count.take(2));
-        let take = |count: &Count, _| count.take(2);
+        assert!(count.take(1, 2));
+        let take = |count: &Count, _| count.take(1, 2);
         assert_eq!(both(&count, [take, take], start), 1);
-        count.give_back();
-        assert!(count.take(2));
-        assert!(!count.take(2));
+        count.give_back(1);
+        assert!(count.take(1, 2));
+        assert!(!count.take(1, 2));
     });
 }
 

@@ -7,9 +7,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::HeaderMap;
+
 use crate::failure::{Cause, ClientFault};
 use crate::routing::policy::Policy;
 use crate::upstream::upload::{Turn, Upload};
+
+use super::grpc;
 
 /// The clock of one request.
 #[derive(Clone, Copy, Debug)]
@@ -24,17 +28,18 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// Starts the clock; `client_body` is how long the client may pause within its body.
+    /// Starts the clock; `client_body` is how long the client may pause within its body. A gRPC call
+    /// brings its own time.
     pub(super) fn start(
         started: Instant,
         policy: &Policy,
-        client_body: Duration,
+        (headers, client_body): (&HeaderMap, Duration),
         upload: &Option<Arc<Upload>>,
     ) -> Self {
         Self {
             started,
             uploaded: upload.is_none().then_some(started),
-            request: policy.timeouts.request,
+            request: grpc::timeout(headers).unwrap_or(policy.timeouts.request),
             per_try: policy.retry.per_try,
             send: policy.timeouts.send,
             client_body,

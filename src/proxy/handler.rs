@@ -27,7 +27,7 @@ use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::random::with_rng;
 use crate::upstream::registry::Registry;
-use crate::upstream::upload::Upload;
+use crate::upstream::upload::{ReplayMemory, Upload};
 
 use super::account::{Account, Described};
 use super::answer::{self, Asked, SERVER_NAME, X_REQUEST_ID};
@@ -57,6 +57,7 @@ pub struct Gateway {
     registry: Arc<Registry>,
     access_log: AccessLog,
     client_body_timeout: Duration,
+    replay_memory: Arc<ReplayMemory>,
     loops: LoopGuard,
 }
 
@@ -91,6 +92,7 @@ impl Gateway {
             registry,
             access_log,
             client_body_timeout: settings.client_body_timeout,
+            replay_memory: ReplayMemory::new(settings.replay_memory),
             loops: LoopGuard::new(identity),
         })
     }
@@ -160,8 +162,10 @@ impl Gateway {
             return Break(answer::failure(cause, &asked, account));
         }
         let on_upgrade = parts.extensions.remove();
-        let upload = (has_content(&body) && head.upgrade.is_none())
-            .then(|| Upload::new(body, policy.retry.buffer_bytes, hop::trailers));
+        let upload = (has_content(&body) && head.upgrade.is_none()).then(|| {
+            let kept = (policy.retry.buffer_bytes, &self.replay_memory);
+            Upload::new(body, kept, hop::trailers)
+        });
         if upload
             .as_ref()
             .is_some_and(|upload| upload.length().is_none())
@@ -255,7 +259,12 @@ async fn forward(
         worker,
         head: &request.parts,
         upgrade: request.upgrade.as_ref(),
-        clock: Clock::start(started, policy, gateway.client_body_timeout, &upload),
+        clock: Clock::start(
+            started,
+            policy,
+            (&request.parts.headers, gateway.client_body_timeout),
+            &upload,
+        ),
         upload,
         timer: Box::pin(tokio::time::sleep(policy.timeouts.request)),
         made: Vec::with_capacity(1),

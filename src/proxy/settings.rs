@@ -42,6 +42,9 @@ pub struct Settings {
     pub max_connections: usize,
     /// Connections of one client address (IPv6: of one /64) that is not a trusted proxy.
     pub max_connections_per_address: usize,
+    /// Bytes of request bodies that are kept for further attempts, over all requests; what exceeds them
+    /// is sent once.
+    pub replay_memory: u64,
 }
 
 impl Default for Settings {
@@ -60,6 +63,7 @@ impl Default for Settings {
             max_connections: 262_144,
             // Behind source NAT (a load balancer, kube-proxy) one address is many clients.
             max_connections_per_address: 65_536,
+            replay_memory: 64 * 1024 * 1024,
         }
     }
 }

@@ -70,7 +70,7 @@ impl Load {
 
     /// A request under way, if another may be.
     pub(super) fn request(self: &Arc<Self>, limits: &CircuitBreaker) -> Option<RequestPermit> {
-        if self.requests.take(limits.max_requests) {
+        if self.requests.take(1, limits.max_requests.into()) {
             return Some(RequestPermit(Arc::clone(self)));
         }
         self.turn_away(BreakerLimit::Requests);
@@ -154,7 +154,7 @@ impl Drop for ConnectionPermit {
 
 impl Drop for RequestPermit {
     fn drop(&mut self) {
-        self.0.requests.give_back();
+        self.0.requests.give_back(1);
     }
 }
 

@@ -12,24 +12,24 @@ impl Count {
         Self(AtomicU64::new(0))
     }
 
-    /// One more, if there are fewer than these; whether there is.
+    /// So many more, if there are then no more than allowed; whether there are.
     #[must_use]
-    pub fn take(&self, most: u32) -> bool {
+    pub fn take(&self, further: u64, most: u64) -> bool {
         let mut now = self.0.load(Relaxed);
         loop {
-            if now >= most.into() {
+            let then = now.saturating_add(further);
+            if then > most {
                 return false;
             }
-            let swapped = self.0.compare_exchange_weak(now, now + 1, Relaxed, Relaxed);
-            match swapped {
+            match self.0.compare_exchange_weak(now, then, Relaxed, Relaxed) {
                 Ok(_) => return true,
                 Err(changed) => now = changed,
             }
         }
     }
 
-    /// One less, of those that were taken.
-    pub fn give_back(&self) {
-        self.0.fetch_sub(1, Relaxed);
+    /// So many less, of those that were taken.
+    pub fn give_back(&self, of_these: u64) {
+        self.0.fetch_sub(of_these, Relaxed);
     }
 }

@@ -25,12 +25,13 @@ use crate::failure::Cause;
 
 use super::classify::upload_failure;
 
+mod kept;
 mod request_body;
 
+pub use kept::ReplayMemory;
 pub use request_body::RequestBody;
 
-/// The most frames kept: a body of tiny ones would take many times its size.
-const MAX_FRAMES: usize = 1024;
+use kept::Kept;
 
 /// A request body that attempts share.
 #[derive(Debug)]
@@ -46,9 +47,8 @@ pub struct Upload {
 struct State {
     /// The client's body; `None` once nobody wants it any more.
     source: Option<Source>,
-    /// The frames so far, while they fit into `room`; `None` once they did not.
-    kept: Option<Vec<Bytes>>,
-    room: usize,
+    /// The frames so far, while all of them may be kept.
+    kept: Option<Kept>,
     trailers: Option<HeaderMap>,
     /// Bytes taken from the client.
     taken: u64,
@@ -96,17 +96,23 @@ impl Turn {
 }
 
 impl Upload {
-    /// Takes over the client's body; keeps up to `room` bytes for further attempts. `keep_trailer`
+    /// Takes over the client's body; keeps up to `room` bytes for further attempts, while there is
+    /// memory for them. `keep_trailer`
     /// removes the trailer fields that must not be forwarded.
-    pub fn new(source: Incoming, room: usize, keep_trailer: fn(&mut HeaderMap)) -> Arc<Self> {
+    pub fn new(
+        source: Incoming,
+        (room, memory): (usize, &Arc<ReplayMemory>),
+        keep_trailer: fn(&mut HeaderMap),
+    ) -> Arc<Self> {
         let length = source.size_hint().exact();
-        Self::of(Source::Client(source), length, room, keep_trailer)
+        let kept = Kept::new(room, memory);
+        Self::of(Source::Client(source), length, kept, keep_trailer)
     }
 
     fn of(
         source: Source,
         length: Option<u64>,
-        room: usize,
+        kept: Kept,
         keep_trailer: fn(&mut HeaderMap),
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -114,8 +120,7 @@ impl Upload {
             finished: Notify::new(),
             state: Mutex::new(State {
                 source: Some(source),
-                kept: Some(Vec::new()),
-                room,
+                kept: Some(kept),
                 trailers: None,
                 taken: 0,
                 turn: Turn::Endpoint(Instant::now()),
@@ -279,13 +284,9 @@ impl State {
     }
 
     fn keep(&mut self, data: &Bytes) {
-        let Some(kept) = &mut self.kept else { return };
-        match self.room.checked_sub(data.len()) {
-            Some(room) if kept.len() < MAX_FRAMES => {
-                self.room = room;
-                kept.push(data.clone());
-            }
-            _ => self.kept = None,
+        let kept = self.kept.as_mut();
+        if kept.is_some_and(|kept| !kept.push(data)) {
+            self.kept = None;
         }
     }
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use bywash::faults::script::Script;
 use bywash::faults::{Fault, Peer};
+use bywash::routing::policy::Policy;
 
 use super::client::{End, get, post};
-use super::gateway::Gateway;
+use super::gateway::{Gateway, Setup, addresses};
 
 async fn endpoints(count: usize, script: impl Into<Script>) -> Peer {
     let any = "127.0.0.1:0".parse().unwrap();
@@ -200,4 +201,35 @@ async fn one_attempt_is_the_only_one_where_the_policy_says_so() {
     let gateway = Gateway::with(&[&peer], |policy| policy.retry.attempts = 1);
     let (_, entry) = gateway.outcome(post("/", "body")).await;
     assert_eq!(entry.causes(), ["connection_refused"]);
+}
+
+#[tokio::test]
+async fn a_body_for_which_no_memory_is_left_is_sent_once() {
+    let (reset, good) = (
+        Peer::start(Fault::ResetAfterRequest).await.unwrap(),
+        Peer::start(Fault::Echo).await.unwrap(),
+    );
+    let endpoints = addresses(&[&reset, &good]);
+    let put = "PUT / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 4\r\n\r\nbody";
+    for (memory, retried) in [(0, false), (4, true)] {
+        let mut setup = Setup::to(&endpoints, Policy::default());
+        setup.settings.replay_memory = memory;
+        let gateway = setup.start();
+        let mut failed = 0;
+        for _ in 0..12 {
+            failed += u32::from(gateway.ask(put).await.status == 502);
+        }
+        assert_eq!(failed == 0, retried, "{failed} failed with {memory} bytes");
+    }
+}
+
+#[tokio::test]
+async fn a_grpc_call_brings_its_own_time() {
+    let peer = Peer::start(Fault::StallBeforeHead).await.unwrap();
+    let gateway = Gateway::before(&[&peer]);
+    let call = "GET / HTTP/1.1\r\nHost: shop.test\r\nContent-Type: application/grpc\r\n\
+                grpc-timeout: 200m\r\n\r\n";
+    let (answer, entry) = gateway.outcome(call).await;
+    assert_eq!(answer.status, 504);
+    assert_eq!(entry.cause.as_deref(), Some("deadline_exceeded"));
 }

@@ -14,7 +14,8 @@ use proptest::prelude::*;
 
 use crate::failure::{Cause, ClientFault};
 
-use super::{MAX_FRAMES, RequestBody, Source, Turn, Upload};
+use super::kept::{Kept, MAX_FRAMES, ReplayMemory};
+use super::{RequestBody, Source, Turn, Upload};
 
 type Polled = Poll<Option<Result<Frame<Bytes>, Cause>>>;
 
@@ -33,7 +34,8 @@ fn data(bytes: &[u8]) -> Polled {
 }
 
 fn upload(script: impl Into<VecDeque<Polled>>, length: Option<u64>, room: usize) -> Arc<Upload> {
-    Upload::of(Source::Script(Script(script.into())), length, room, |_| {})
+    let kept = Kept::new(room, &ReplayMemory::new(1 << 20));
+    Upload::of(Source::Script(Script(script.into())), length, kept, |_| {})
 }
 
 fn poll(body: &mut RequestBody) -> Poll<Option<Result<Frame<Bytes>, super::UploadEnded>>> {
@@ -276,4 +278,16 @@ async fn the_rest_of_an_upload_ends_with_its_connection_or_by_itself() {
         }
         assert_eq!(rest.await.unwrap(), completes);
     }
+}
+
+#[test]
+fn all_uploads_together_keep_no_more_than_the_process_has_for_them() {
+    let memory = ReplayMemory::new(10);
+    let data = Bytes::from_static(b"123456");
+    let mut first = Kept::new(100, &memory);
+    assert!(first.push(&data));
+    let mut second = Kept::new(100, &memory);
+    assert!(!second.push(&data));
+    drop(first);
+    assert!(second.push(&data));
 }
