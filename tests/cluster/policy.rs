@@ -1,7 +1,7 @@
 //! Policies: what the API server refuses, and what a policy that it takes does.
 
 use bywash::api::policy::{GatewayPolicy, GatewayPolicySpec};
-use bywash::api::rules;
+use bywash::api::rules::{self, Rule, upstream};
 use http::StatusCode;
 use k8s_openapi::api::networking::v1::IngressClass;
 use kube::ResourceExt;
@@ -53,6 +53,7 @@ fn broken(spec: &GatewayPolicySpec) -> Vec<&'static str> {
                 .flat_map(|it| rules::broken(rules::BACKOFF, it)),
         );
     }
+    broken.extend(broken_of_upstream(spec));
     for bypass in spec.bypass.iter().flatten() {
         broken.extend(rules::broken(rules::BYPASS, bypass));
     }
@@ -60,6 +61,42 @@ fn broken(spec: &GatewayPolicySpec) -> Vec<&'static str> {
         broken.extend(rules::broken(rules::MAINTENANCE, maintenance));
     }
     broken
+}
+
+fn broken_of_upstream(spec: &GatewayPolicySpec) -> Vec<&'static str> {
+    fn of<T>(rules: &'static [Rule<T>], part: Option<&T>) -> Vec<&'static str> {
+        let broken = part.into_iter().flat_map(|it| rules::broken(rules, it));
+        broken.collect()
+    }
+    let outliers = spec.outlier_detection.as_ref();
+    let check = spec.health_check.as_ref();
+    let balancing = spec.load_balancing.as_ref();
+    let fallback = spec.fallback.as_ref().and_then(|it| it.service.as_ref());
+    [
+        of(
+            upstream::FAILURE_PERCENT,
+            outliers.and_then(|it| it.failure_percent.as_ref()),
+        ),
+        of(
+            upstream::EJECTION,
+            outliers.and_then(|it| it.ejection.as_ref()),
+        ),
+        of(upstream::HEALTH_CHECK, check),
+        of(upstream::HTTP_PROBE, check.and_then(|it| it.http.as_ref())),
+        of(upstream::CONNECTION_POOL, spec.connection_pool.as_ref()),
+        of(upstream::LOAD_BALANCING, balancing),
+        of(
+            upstream::CONSISTENT_HASH,
+            balancing.and_then(|it| it.consistent_hash.as_ref()),
+        ),
+        of(
+            upstream::STICKY_COOKIE,
+            balancing.and_then(|it| it.sticky_cookie.as_ref()),
+        ),
+        of(upstream::PORT, fallback.map(|it| &it.port)),
+        of(upstream::UPSTREAM_TLS, spec.upstream_tls.as_ref()),
+    ]
+    .concat()
 }
 
 /// Each breaks exactly one rule.
@@ -84,6 +121,38 @@ fn wrong() -> Vec<Value> {
         json!({"retry": {"bufferBytes": -1}}),
         json!({"retry": {"backoff": {"base": "1s"}}}),
         json!({"retry": {"backoff": {"base": "20ms", "max": "10ms"}}}),
+        json!({"outlierDetection": {"failurePercent": {"window": "500ms"}}}),
+        json!({"outlierDetection": {"failurePercent": {"window": "11s"}}}),
+        json!({"outlierDetection": {"failurePercent": {"window": "1500ms"}}}),
+        json!({"outlierDetection": {"ejection": {"base": "0s"}}}),
+        json!({"outlierDetection": {"ejection": {"base": "301s"}}}),
+        json!({"outlierDetection": {"ejection": {"max": "4s"}}}),
+        json!({"healthCheck": {"tcp": {}, "grpc": {}}}),
+        json!({"healthCheck": {"interval": "5s"}}),
+        json!({"healthCheck": {"tcp": {}, "interval": "500ms", "timeout": "500ms"}}),
+        json!({"healthCheck": {"tcp": {}, "timeout": "6s"}}),
+        json!({"healthCheck": {"tcp": {}, "timeout": "0s"}}),
+        json!({"healthCheck": {"http": {"path": "healthz"}}}),
+        json!({"healthCheck": {"http": {"path": "/a b"}}}),
+        json!({"healthCheck": {"http": {"host": "a/b"}}}),
+        json!({"healthCheck": {"http": {"expectedStatuses": ["399-200"]}}}),
+        json!({"connectionPool": {"idleTimeout": "0s"}}),
+        json!({"loadBalancing": {"algorithm": "ConsistentHash"}}),
+        json!({"loadBalancing": {"consistentHash": {"source": "ClientAddress"}}}),
+        json!({"loadBalancing": {"algorithm": "RoundRobin",
+            "consistentHash": {"source": "ClientAddress"}}}),
+        json!({"loadBalancing": {"algorithm": "ConsistentHash",
+            "consistentHash": {"source": "Header"}}}),
+        json!({"loadBalancing": {"algorithm": "ConsistentHash",
+            "consistentHash": {"source": "ClientAddress", "name": "x"}}}),
+        json!({"loadBalancing": {"algorithm": "ConsistentHash",
+            "consistentHash": {"source": "Cookie", "name": "a;b"}}}),
+        json!({"loadBalancing": {"stickyCookie": {"name": "a b"}}}),
+        json!({"loadBalancing": {"stickyCookie": {"maxAge": "999ms"}}}),
+        json!({"fallback": {"service": {"name": "web", "port": {}}}}),
+        json!({"fallback": {"service": {"name": "web", "port": {"name": "http", "number": 80}}}}),
+        json!({"upstreamTls": {"serverName": "Cart.internal"}}),
+        json!({"upstreamTls": {"serverName": "cart.internal."}}),
         json!({"bypass": [{"path": "health"}]}),
         json!({"bypass": [{"path": "/health?deep"}]}),
         json!({"maintenance": {"retryAfter": "999ms"}}),
@@ -107,6 +176,28 @@ fn right() -> Vec<Value> {
             "bufferBytes": "1Mi"}}),
         json!({"retry": {"bufferBytes": 0, "perTryTimeout": "60s"}, "timeouts": {}}),
         json!({"retry": {"bufferBytes": "65536", "backoff": {"base": "0s", "max": "0s"}}}),
+        json!({"retry": {"budget": {"percent": 0, "minPerSecond": 10_000}}}),
+        json!({"outlierDetection": {"consecutiveFailures": 100,
+            "failurePercent": {"threshold": 100, "minRequests": 1, "window": "10s"},
+            "statuses": [429, 502], "ejection": {"base": "300s", "maxPercent": 0}}}),
+        json!({"panicThreshold": 0, "slowStart": {"window": "0s"}, "healthCheck": {}}),
+        json!({"healthCheck": {"http": {"path": "/live?deep=1", "host": "[fd00::7]:8080",
+            "expectedStatuses": ["204", "200-399"]}, "interval": "1s", "timeout": "1s",
+            "healthyThreshold": 1, "unhealthyThreshold": 10}}),
+        json!({"healthCheck": {"grpc": {"service": "shop.Cart"}}}),
+        json!({"circuitBreaker": {}}),
+        json!({"circuitBreaker": {"maxConnections": 1, "maxPendingRequests": 0,
+            "maxRequests": 1}}),
+        json!({"connectionPool": {"maxIdlePerEndpoint": 0, "idleTimeout": "500ms",
+            "maxRequestsPerConnection": 1_000}}),
+        json!({"loadBalancing": {"algorithm": "ConsistentHash",
+            "consistentHash": {"source": "Header", "name": "X-User"},
+            "stickyCookie": {"name": "pin", "maxAge": "1h"}}}),
+        json!({"loadBalancing": {"stickyCookie": {}}}),
+        json!({"fallback": {}}),
+        json!({"fallback": {"service": {"name": "web", "port": {"number": 80}}}}),
+        json!({"upstreamTls": {}}),
+        json!({"upstreamTls": {"caConfigMap": {"name": "ca"}, "serverName": "cart.internal"}}),
         json!({"bypass": [{"path": "/"}, {"path": "/health"}]}),
         json!({"maintenance": {"enabled": true, "retryAfter": "1s",
             "allow": ["192.0.2.0/24", "2001:db8::/32", "0.0.0.0/0"]}}),

@@ -13,7 +13,7 @@ use super::{Rule, is_positive};
 /// About the share of failures.
 pub const FAILURE_PERCENT: &[Rule<FailurePercent>] = &[Rule {
     cel: "!has(self.window) || (duration(self.window) >= duration('1s') && duration(self.window) <= \
-          duration('10s') && duration(self.window).getMilliseconds() == 0)",
+          duration('10s') && duration(self.window).getMilliseconds() % 1000 == 0)",
     message: "failurePercent.window must be whole seconds from 1s to 10s",
     holds: |percent| {
         let window = percent.window.as_ref().map(DurationText::read);
