@@ -19,13 +19,15 @@ mod dataplane {
     mod connect;
     mod dns;
     mod early_response;
-    mod ejection;
+    pub(crate) mod ejection;
     pub(crate) mod gateway;
     mod head;
     mod http2;
     mod https;
     pub(crate) mod log;
+    mod many;
     mod network;
+    mod readmission;
     mod retry;
     mod reuse;
     mod share;

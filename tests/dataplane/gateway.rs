@@ -1,6 +1,7 @@
 //! A data plane over a table built by hand: no Kubernetes, no files.
 //!
-//! One worker, so that what one connection leaves behind is what the next request finds.
+//! One worker if nothing else is said, so that what one connection leaves behind is what the next
+//! request finds.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -140,9 +141,10 @@ impl Setup {
         let metrics = Metrics::new(self.settings.workers.get());
         let (sink, log) = log();
         let format = (Format::Json, Query::Hidden);
-        let (access, writer) = AccessLog::start(format, 1, &metrics, sink).unwrap();
+        let workers = self.settings.workers.get();
+        let (access, writer) = AccessLog::start(format, workers, &metrics, sink).unwrap();
         let registry = Registry::new(UpstreamSettings {
-            workers: self.settings.workers.get(),
+            workers,
             address_rules: self.rules,
             metrics: metrics.clone(),
         });

@@ -1,0 +1,109 @@
+//! How an ejected endpoint comes back: by a connection of which no client knows, then by requests, one
+//! at a time.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bywash::faults::{Fault, Peer};
+use bywash::routing::policy::Policy;
+
+use super::client::{get, post, within};
+use super::ejection::{attempts_until_ejected, tries};
+use super::gateway::{Gateway, SHORT, Setup, addresses};
+
+/// In front of these, with ejections that begin with this time.
+fn before(peers: &[&Peer], base: Duration) -> Gateway {
+    let mut policy = Policy::default();
+    policy.upstream_mut().outlier_detection.ejection.base = base;
+    Setup::to(&addresses(peers), policy).start()
+}
+
+/// The first address that was tried so often.
+fn first_tried(attempts: &[SocketAddr], times: usize) -> SocketAddr {
+    let reached = attempts.iter().enumerate().find(|(position, address)| {
+        let so_far = &attempts[..=*position];
+        tries(so_far, **address) == times
+    });
+    *reached.unwrap().1
+}
+
+/// The first thing that a returning endpoint sees is a connection without a request; while that is
+/// not accepted, no client's request goes there.
+#[tokio::test]
+async fn an_ejected_endpoint_is_first_tried_by_a_connection_and_comes_back() {
+    let one = Peer::start(Fault::Refuse).await.unwrap();
+    let two = Peer::start(Fault::Refuse).await.unwrap();
+    let gateway = before(&[&one, &two], SHORT);
+    let attempts = attempts_until_ejected(&gateway, &get("/")).await;
+    let ejected = first_tried(&attempts, 3);
+    // Nobody listens: the connections of the background fail, and no client ever tries it.
+    for _ in 0..20 {
+        let (_, entry) = gateway.outcome(get("/")).await;
+        assert_eq!(tries(&entry.endpoints(), ejected), 0);
+    }
+    let (gone, _stays) = if one.address() == ejected {
+        (one, two)
+    } else {
+        (two, one)
+    };
+    gone.shutdown().await;
+    let back = Peer::start_at(&[ejected], "back", Fault::Echo)
+        .await
+        .unwrap();
+    // Requests are what wakes it, but none that cannot be repeated is what it is tried with.
+    within("a connection of the background", async {
+        while back.connections() == 0 {
+            let (answer, entry) = gateway.outcome(post("/", "body")).await;
+            assert_eq!(answer.status, 502);
+            assert_eq!(tries(&entry.endpoints(), ejected), 0);
+        }
+    })
+    .await;
+    assert_eq!(back.requests(), 0);
+    for _ in 0..2 {
+        let (answer, entry) = gateway.outcome(get("/")).await;
+        assert_eq!((answer.status, entry.endpoints()), (200, vec![ejected]));
+    }
+    assert_eq!(
+        gateway.metric("bywash_upstream_readmissions_total", ""),
+        1.0
+    );
+    // The connection of the background is the one that the requests came on.
+    assert_eq!((back.connections(), back.requests()), (1, 2));
+}
+
+/// Its connections are accepted, so that only a request shows that it still fails: one each time,
+/// which another endpoint then answers.
+#[tokio::test]
+async fn an_endpoint_that_fails_its_trial_stays_away_twice_as_long_each_time() {
+    const BASE: Duration = Duration::from_millis(100);
+    let one = Peer::start(Fault::ResetAfterRequest).await.unwrap();
+    let two = Peer::start(Fault::ResetAfterRequest).await.unwrap();
+    let gateway = before(&[&one, &two], BASE);
+    let mut failed = Instant::now();
+    let attempts = attempts_until_ejected(&gateway, &get("/")).await;
+    let (bad, good) = if first_tried(&attempts, 5) == one.address() {
+        (one, two)
+    } else {
+        (two, one)
+    };
+    good.from_now_on(Fault::Echo);
+    let failures = bad.requests();
+    for trial in 1..=3 {
+        let since = failed;
+        within("the next trial", async {
+            while bad.requests() < failures + trial {
+                failed = Instant::now();
+                assert_eq!(gateway.ask(get("/")).await.status, 200);
+            }
+        })
+        .await;
+        // It is shorter by a fifth at most, and longer by whatever the machine takes.
+        let least = BASE * (1 << (trial - 1)) * 4 / 5;
+        assert!(since.elapsed() >= least, "trial {trial}");
+    }
+    assert_eq!(
+        gateway.metric("bywash_upstream_readmissions_total", ""),
+        0.0
+    );
+}
