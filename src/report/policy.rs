@@ -58,7 +58,7 @@ pub struct PolicyTarget {
 pub enum Rejection {
     /// This policy has it already.
     Conflicted(ObjectRef),
-    /// There is no such target, as the sentence says.
+    /// There is no such target, or nothing leads there, as the sentence says.
     NotFound(String),
 }
 

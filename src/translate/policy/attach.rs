@@ -1,8 +1,12 @@
 //! What there is for policies to be attached to.
+//!
+//! A Service belongs to no class, so that it is ours if an Ingress of ours leads there: of two
+//! installations side by side only the one that sends requests there has a say about a policy for it.
 
 use std::collections::{BTreeSet, HashMap};
 
 use foldhash::fast::FixedState;
+use k8s_openapi::api::networking::v1::Ingress;
 
 use crate::api::policy::TargetRef;
 use crate::api::rules;
@@ -20,7 +24,14 @@ pub(super) struct Targets<'a> {
     ingresses: BTreeSet<Key<'a>>,
     /// Of our class, with the hosts of their rules.
     ours: HashMap<Key<'a>, BTreeSet<&'a HostPattern>, FixedState>,
-    services: BTreeSet<Key<'a>>,
+    services: HashMap<Key<'a>, Reached, FixedState>,
+}
+
+/// Whose Ingresses lead to a Service.
+#[derive(Clone, Copy, Default)]
+struct Reached {
+    by_us: bool,
+    by_others: bool,
 }
 
 /// What a reference leads to.
@@ -29,7 +40,7 @@ pub(super) enum Found {
     Ours(PolicyTarget, Attachment),
     /// Nothing, for this reason.
     Nothing(PolicyTarget, String),
-    /// An Ingress of another class.
+    /// An Ingress of another class, or a Service to which only such Ingresses lead.
     Foreign,
     /// The reference cannot be right, which another check says.
     Senseless,
@@ -38,16 +49,30 @@ pub(super) enum Found {
 impl<'a> Targets<'a> {
     pub(super) fn new(objects: &'a Objects, claims: &'a [Claims<'a>]) -> Self {
         let ingresses = objects.ingresses.iter();
-        let services = objects.services.iter();
         let ours = claims.iter().map(|claim| {
             let key: Key<'a> = (&claim.object.namespace, &claim.object.name);
             (key, claim.hosts())
         });
-        Self {
+        let mut targets = Self {
             ingresses: ingresses.map(|it| names::key(&**it)).collect(),
             ours: ours.collect(),
-            services: services.map(|it| names::key(&**it)).collect(),
+            services: HashMap::default(),
+        };
+        for service in &objects.services {
+            let key = names::key(&**service);
+            targets.services.insert(key, Reached::default());
         }
+        for ingress in &objects.ingresses {
+            let (namespace, name) = names::key(&**ingress);
+            let ours = targets.ours.contains_key(&(namespace, name));
+            for service in services_of(ingress) {
+                if let Some(reached) = targets.services.get_mut(&(namespace, service)) {
+                    reached.by_us |= ours;
+                    reached.by_others |= !ours;
+                }
+            }
+        }
+        targets
     }
 
     /// Looks a target up in the policy's own namespace.
@@ -66,9 +91,15 @@ impl<'a> Targets<'a> {
             section_name: reference.section_name.clone(),
         };
         if kind == Kind::Service {
-            return match self.services.contains(&key) {
-                true => Found::Ours(target, Attachment::Object(object)),
-                false => Found::Nothing(target, missing(&object)),
+            return match self.services.get(&key) {
+                Some(Reached { by_us: true, .. }) => {
+                    Found::Ours(target, Attachment::Object(object))
+                }
+                Some(Reached {
+                    by_others: true, ..
+                }) => Found::Foreign,
+                Some(_) => Found::Nothing(target, unreached(&object)),
+                None => Found::Nothing(target, missing(&object)),
             };
         }
         let Some(hosts) = self.ours.get(&key) else {
@@ -98,6 +129,26 @@ fn host(section: &str) -> Option<HostPattern> {
     }
 }
 
+/// The Services that the backends of an Ingress name.
+fn services_of(ingress: &Ingress) -> impl Iterator<Item = &str> {
+    let spec = ingress.spec.as_ref();
+    let rules = spec.and_then(|spec| spec.rules.as_deref());
+    let rules = rules.unwrap_or_default().iter();
+    let paths = rules
+        .filter_map(|rule| rule.http.as_ref())
+        .flat_map(|http| &http.paths);
+    let backends = paths.map(|path| &path.backend);
+    let default = spec.and_then(|spec| spec.default_backend.as_ref());
+    let services = backends
+        .chain(default)
+        .filter_map(|backend| backend.service.as_ref());
+    services.map(|service| service.name.as_str())
+}
+
 fn missing(object: &ObjectRef) -> String {
     format!("the {object} does not exist")
+}
+
+fn unreached(object: &ObjectRef) -> String {
+    format!("no Ingress leads to the {object}: the policy applies there once one does")
 }
