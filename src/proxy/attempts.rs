@@ -99,6 +99,10 @@ impl Attempts<'_> {
         let mut again: Option<(Arc<Endpoint>, Option<Trial>)> = None;
         let budget = &self.policy.retry.budget;
         self.upstream.budget().deposit(budget, Instant::now());
+        if !self.upstream.is_known() {
+            // Without them the choice says why.
+            let _ = tokio::time::timeout(self.connect_time(), self.upstream.known()).await;
+        }
         loop {
             let reconnecting = again.is_some();
             let (endpoint, trial) = match again.take() {

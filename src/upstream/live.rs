@@ -15,6 +15,7 @@ use super::breaker::{ConnectionPermit, Load, Pending, RequestPermit};
 use super::budget::Budget;
 use super::endpoint::Endpoint;
 use super::latency::Latency;
+use super::names::Resolution;
 use super::random::with_rng;
 
 /// What an upstream without any history is assumed to take, in microseconds.
@@ -55,7 +56,7 @@ pub(super) enum Endpoints {
 pub(super) struct NamedUpstream {
     pub(super) id: UpstreamId,
     pub(super) shared: Arc<Shared>,
-    pub(super) resolved: ArcSwap<Result<EndpointSet, Cause>>,
+    pub(super) resolved: Resolution,
 }
 
 impl Shared {
@@ -146,6 +147,21 @@ impl Upstream {
 
     pub(super) fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    /// Whether its endpoints are known: a name must have been looked up.
+    pub fn is_known(&self) -> bool {
+        match &self.endpoints {
+            Endpoints::Known(_) => true,
+            Endpoints::Named(named) => named.resolved.is_known(),
+        }
+    }
+
+    /// Waits until they are, or until it is known why they are not.
+    pub async fn known(&self) {
+        if let Endpoints::Named(named) = &self.endpoints {
+            named.resolved.known().await;
+        }
     }
 
     /// Chooses an endpoint.

@@ -32,7 +32,7 @@ use super::budget::Budget;
 use super::endpoint::{Endpoint, Origin};
 use super::latency::Latency;
 use super::live::{Endpoints, NamedUpstream, Shared, Upstream};
-use super::names::keep_resolved;
+use super::names::{Resolution, keep_resolved};
 
 /// What all upstreams share.
 #[derive(Clone, Debug)]
@@ -274,7 +274,7 @@ impl Registry {
         let named = Arc::new(NamedUpstream {
             id: id.clone(),
             shared: Arc::clone(shared),
-            resolved: ArcSwap::from_pointee(Err(Cause::DnsTimeout)),
+            resolved: Resolution::unknown(),
         });
         let Some(resolver) = resolver(state) else {
             named.resolved.store(Arc::new(Err(Cause::DnsError)));

@@ -1,14 +1,15 @@
 //! Upstreams that are a name: what the resolver says becomes the cause.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bywash::faults::{Fault, Peer};
+use bywash::routing::policy::Policy;
 use tokio::net::UdpSocket;
+use tokio::sync::watch;
 
-use super::client::{Answer, get, within};
-use super::gateway::{Gateway, Setup};
-use super::log::Entry;
+use super::client::{PATIENCE, get, within};
+use super::gateway::{Gateway, SHORT, Setup};
 use super::namespace::resolve_at;
 
 /// What a name server says of every name.
@@ -20,25 +21,54 @@ enum Says {
     Nothing,
     /// No word.
     Silence,
+    /// Whatever it says next.
+    Later,
 }
 
-/// Starts a name server and has it asked.
-async fn name_server(says: Says) -> Arc<Mutex<Says>> {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 53)).await.unwrap();
-    let says = Arc::new(Mutex::new(says));
-    let now = says.clone();
-    tokio::spawn(async move {
-        let mut query = [0; 512];
-        loop {
-            let (length, from) = socket.recv_from(&mut query).await.unwrap();
-            let says = *now.lock().unwrap();
-            if let Some(answer) = answer(&query[..length], says) {
-                socket.send_to(&answer, from).await.unwrap();
+/// A look-up asks for addresses of both families.
+const LOOK_UP: usize = 2;
+
+/// A name server, which every resolver that is made from now on asks.
+struct NameServer {
+    says: watch::Sender<Says>,
+    /// Questions so far.
+    asked: watch::Receiver<usize>,
+}
+
+impl NameServer {
+    async fn start(says: Says) -> Self {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 53)).await.unwrap();
+        let says = watch::Sender::new(says);
+        let (counting, asked) = watch::channel(0);
+        let mut now = says.subscribe();
+        tokio::spawn(async move {
+            let mut query = [0; 512];
+            loop {
+                let (length, from) = socket.recv_from(&mut query).await.unwrap();
+                counting.send_modify(|count| *count += 1);
+                let decided = now.wait_for(|says| !matches!(says, Says::Later)).await;
+                let Ok(says) = decided.map(|says| *says) else {
+                    return;
+                };
+                if let Some(answer) = answer(&query[..length], says) {
+                    socket.send_to(&answer, from).await.unwrap();
+                }
             }
-        }
-    });
-    resolve_at(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    says
+        });
+        resolve_at(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        Self { says, asked }
+    }
+
+    fn now_says(&self, says: Says) {
+        self.says.send_replace(says);
+    }
+
+    /// Waits until so many more questions have come.
+    async fn asked(&mut self, more: usize) {
+        let all = *self.asked.borrow() + more;
+        let enough = self.asked.wait_for(|asked| *asked >= all);
+        within("questions", enough).await.unwrap();
+    }
 }
 
 /// RFC 1035 section 4.1: the question comes back, with an address if it was asked for one.
@@ -49,7 +79,7 @@ fn answer(query: &[u8], says: Says) -> Option<Vec<u8>> {
     let (code, address) = match says {
         Says::Address(address) => (0, Some(address).filter(|_| wants_ipv4)),
         Says::Nothing => (3, None),
-        Says::Silence => return None,
+        Says::Silence | Says::Later => return None,
     };
     let mut answer = query[..2].to_vec();
     answer.extend([
@@ -72,19 +102,6 @@ fn answer(query: &[u8], says: Says) -> Option<Vec<u8>> {
     Some(answer)
 }
 
-/// Asks until the answer has this status: a name is looked up while requests come already.
-async fn until_status(gateway: &Gateway, status: u16) -> (Answer, Entry) {
-    within("the name to be looked up", async {
-        loop {
-            let (answer, entry) = gateway.outcome(get("/")).await;
-            if answer.status == status {
-                return (answer, entry);
-            }
-        }
-    })
-    .await
-}
-
 async fn peer(address: &str) -> Peer {
     let address = address.parse().unwrap();
     Peer::start_at(&[address], "named", Fault::Echo)
@@ -92,52 +109,69 @@ async fn peer(address: &str) -> Peer {
         .unwrap()
 }
 
+fn shop(connect: Duration) -> Gateway {
+    let mut policy = Policy::default();
+    policy.timeouts.connect = connect;
+    Setup::to_name("shop.example", policy).start()
+}
+
 isolated! {
+    async fn a_request_that_comes_before_its_name_was_looked_up_waits_for_it() {
+        let peer = peer("10.244.1.1:80").await;
+        let server = NameServer::start(Says::Later).await;
+        let shop = shop(PATIENCE);
+        let mut waits = shop.client().await;
+        waits.send(get("/")).await;
+        // It was read before this one, which waits for nothing.
+        shop.ask(get("nowhere")).await;
+        assert_eq!(peer.requests(), 0);
+        server.now_says(Says::Address([10, 244, 1, 1].into()));
+        waits.answer("GET").await.described();
+    }
+
     async fn a_name_that_has_an_address_leads_there_and_to_its_next_one() {
         let (first, second) = (peer("10.244.1.1:80").await, peer("10.244.1.2:80").await);
-        let says = name_server(Says::Address([10, 244, 1, 1].into())).await;
-        let gateway = Setup::to_name("shop.example").start();
-        until_status(&gateway, 200).await;
+        let server = NameServer::start(Says::Address([10, 244, 1, 1].into())).await;
+        let shop = shop(PATIENCE);
+        shop.ask(get("/")).await.described();
         assert_eq!((first.requests(), second.requests()), (1, 0));
-        *says.lock().unwrap() = Says::Address([10, 244, 1, 2].into());
+        server.now_says(Says::Address([10, 244, 1, 2].into()));
         within("the next address", async {
             while second.requests() == 0 {
-                gateway.ask(get("/")).await.described();
+                shop.ask(get("/")).await.described();
             }
         })
         .await;
     }
 
     async fn a_name_that_does_not_exist_is_502_dns_error() {
-        let _server = name_server(Says::Nothing).await;
-        let gateway = Setup::to_name("shop.example").start();
-        let (answer, entry) = until_status(&gateway, 502).await;
-        assert_eq!(answer.proxy_error(), Some("dns_error"));
+        let _server = NameServer::start(Says::Nothing).await;
+        let (answer, entry) = shop(PATIENCE).outcome(get("/")).await;
+        assert_eq!((answer.status, answer.proxy_error()), (502, Some("dns_error")));
         assert_eq!(entry.cause.as_deref(), Some("dns_error"));
         assert!(entry.endpoints().is_empty());
     }
 
     async fn a_name_server_that_is_silent_is_504_dns_timeout() {
-        let _server = name_server(Says::Silence).await;
-        let gateway = Setup::to_name("shop.example").start();
+        let _server = NameServer::start(Says::Silence).await;
         // While the resolver waits, and when it has given up.
-        for _ in 0..2 {
-            let (answer, entry) = gateway.outcome(get("/")).await;
+        for connect in [SHORT, PATIENCE] {
+            let (answer, entry) = shop(connect).outcome(get("/")).await;
             assert_eq!((answer.status, answer.proxy_error()), (504, Some("dns_timeout")));
             assert_eq!(entry.cause.as_deref(), Some("dns_timeout"));
-            tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+            assert!(entry.duration_ms >= SHORT.as_secs_f64() * 1_000.0, "{entry:?}");
         }
     }
 
     async fn a_name_that_had_an_address_keeps_it_when_it_is_not_resolved_any_more() {
         let first = peer("10.244.1.1:80").await;
-        let says = name_server(Says::Address([10, 244, 1, 1].into())).await;
-        let gateway = Setup::to_name("shop.example").start();
-        until_status(&gateway, 200).await;
-        *says.lock().unwrap() = Says::Nothing;
-        // Longer than the address was good for.
-        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
-        gateway.ask(get("/")).await.described();
-        assert!(first.requests() >= 2);
+        let mut server = NameServer::start(Says::Address([10, 244, 1, 1].into())).await;
+        let shop = shop(PATIENCE);
+        shop.ask(get("/")).await.described();
+        server.now_says(Says::Nothing);
+        // A look-up that has failed is followed by another one.
+        server.asked(2 * LOOK_UP).await;
+        shop.ask(get("/")).await.described();
+        assert_eq!(first.requests(), 2);
     }
 }

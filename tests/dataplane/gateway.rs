@@ -119,9 +119,9 @@ impl Setup {
         setup
     }
 
-    /// Every request goes to the addresses of a name, at port 80.
-    pub(crate) fn to_name(name: &str) -> Self {
-        let mut setup = Self::to(&[], Policy::default());
+    /// Every request goes to the addresses of a name, at port 80, under this policy.
+    pub(crate) fn to_name(name: &str, policy: Policy) -> Self {
+        let mut setup = Self::to(&[], policy);
         for upstream in setup.snapshot.upstreams.values_mut() {
             let name = name.into();
             upstream.endpoints = EndpointSource::Name { name, port: 80 };

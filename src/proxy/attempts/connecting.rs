@@ -29,6 +29,12 @@ enum Found {
 }
 
 impl Attempts<'_> {
+    /// How long getting to an endpoint may take.
+    pub(super) fn connect_time(&self) -> Duration {
+        let limit = self.policy.timeouts.connect;
+        self.clock.left().map_or(limit, |left| limit.min(left))
+    }
+
     pub(super) async fn connection(
         &self,
         endpoint: &Endpoint,
@@ -83,8 +89,7 @@ impl Attempts<'_> {
         endpoint: &Endpoint,
         permit: ConnectionPermit,
     ) -> Result<Connection, Miss> {
-        let limit = self.policy.timeouts.connect;
-        let within = self.clock.left().map_or(limit, |left| limit.min(left));
+        let (limit, within) = (self.policy.timeouts.connect, self.connect_time());
         let rules = self.registry.address_rules();
         let stream = connect(endpoint.address(), within, rules)
             .await
