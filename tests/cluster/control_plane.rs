@@ -1,7 +1,7 @@
 //! A real control plane: etcd, kube-apiserver and kube-controller-manager on loopback.
 //!
 //! One serves all tests of the run. A test that kills the API server, or whose objects would be
-//! seen by every controller (a default class), takes one of its own, one at a time, because each
+//! seen by every controller (a default class, a definition), takes one of its own, one at a time, because each
 //! needs 430 MiB. Ports are counted rather than asked for: nothing else lives in this network
 //! namespace, and an API server that comes back must come back on its own port.
 
@@ -61,17 +61,33 @@ pub(crate) struct OwnControlPlane {
 impl ControlPlane {
     /// The one that tests have in common, started by the first that asks.
     pub(crate) async fn shared() -> Arc<Self> {
-        let start = || async { Arc::new(Self::start("shared").await) };
+        let start = || async {
+            let plane = Self::start("shared").await;
+            plane.install_definition().await;
+            Arc::new(plane)
+        };
         Arc::clone(SHARED.get_or_init(start).await)
     }
 
     /// One for this test alone.
     pub(crate) async fn own(name: &str) -> OwnControlPlane {
+        let own = Self::own_without_definition(name).await;
+        own.plane.install_definition().await;
+        own
+    }
+
+    /// One for this test alone, to which GatewayPolicy is unknown.
+    pub(crate) async fn own_without_definition(name: &str) -> OwnControlPlane {
         let turn = ONE_AT_A_TIME.lock().await;
         OwnControlPlane {
             plane: Arc::new(Self::start(name).await),
             _turn: turn,
         }
+    }
+
+    /// Makes GatewayPolicy known.
+    pub(crate) async fn install_definition(&self) {
+        definition::install(&self.client().await).await;
     }
 
     async fn start(name: &str) -> Self {
@@ -99,7 +115,6 @@ impl ControlPlane {
         .await;
         plane.start_api_server().await;
         rights::grant(&plane.client().await).await;
-        definition::install(&plane.client().await).await;
         plane.processes().controller_manager = Some(plane.spawn_controller_manager());
         plane
     }

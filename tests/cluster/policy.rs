@@ -1,5 +1,7 @@
 //! Policies: what the API server refuses, and what a policy that it takes does.
 
+use std::sync::Arc;
+
 use bywash::api::policy::{GatewayPolicy, GatewayPolicySpec};
 use bywash::api::rules::{self, Rule, upstream};
 use http::StatusCode;
@@ -8,6 +10,7 @@ use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
+use crate::control_plane::ControlPlane;
 use crate::objects::object;
 use crate::tenant::Tenant;
 use crate::wait::{SOON, eventually};
@@ -20,6 +23,7 @@ trials![
     a_policy_says_what_became_of_it_in_each_generation,
     a_policy_that_loses_to_an_older_one_says_so_until_that_is_gone,
     the_defaults_of_a_class_apply_and_say_for_whom,
+    a_definition_that_is_installed_later_is_noticed,
 ];
 
 const HOST: &str = "shop.example";
@@ -421,4 +425,28 @@ async fn the_defaults_of_a_class_apply_and_say_for_whom() {
     let ancestors = told.status.unwrap().ancestors.unwrap();
     assert_eq!(ancestors[0].ancestor_ref.kind, "IngressClass");
     assert_eq!(ancestors[0].ancestor_ref.name, shop.name);
+}
+
+/// A definition concerns every controller of the cluster, hence a control plane of its own.
+async fn a_definition_that_is_installed_later_is_noticed() {
+    let own = ControlPlane::own_without_definition("late-definition").await;
+    let shop = Tenant::of(Arc::clone(&own.plane)).await;
+    let web = shop.workload("web", 1).await;
+    web.slices().await;
+    let ingress = shop.ingress("shop", HOST, "web").await;
+    let bywash = shop.controller().await;
+    bywash.processed(&ingress).await;
+    assert_eq!(bywash.status(HOST, "/").await, StatusCode::OK);
+    let log = bywash.log();
+    assert!(log.contains("has no gatewaypolicies.bywash.dev"), "{log}");
+
+    own.plane.install_definition().await;
+    let closed = json!({"maintenance": {"enabled": true}});
+    let closed = shop.create(policy("p", for_ingress("shop", closed))).await;
+    bywash.processed(&closed).await;
+    assert_eq!(
+        bywash.status(HOST, "/").await,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    has_conditions(&shop, &closed, &IN_FORCE).await;
 }
