@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -34,6 +35,9 @@ use super::retry::{Failed, Next, Progress, backoff, closes};
 
 mod booking;
 mod connecting;
+mod said;
+
+pub(super) use said::Reading;
 
 /// What the attempts of one request share.
 pub(super) struct Attempts<'a> {
@@ -48,6 +52,8 @@ pub(super) struct Attempts<'a> {
     pub(super) upload: Option<Arc<Upload>>,
     pub(super) clock: Clock,
     pub(super) timer: Pin<Box<Sleep>>,
+    /// A valid answer to an earlier attempt, which is given if nothing better comes.
+    pub(super) said: Option<Reading>,
     /// What has been tried, for the account.
     pub(super) made: Vec<Attempt>,
     pub(super) progress: Progress,
@@ -131,8 +137,13 @@ impl Attempts<'_> {
                 let answer = miss.answer.ok_or(miss.failed.cause)?;
                 return Ok(self.give(answer));
             }
-            drain(miss.answer);
+            self.said = miss.answer.and_then(said::read).or(self.said.take());
         }
+    }
+
+    /// What the application said to an attempt that was followed by others.
+    pub(super) async fn said(&mut self) -> Option<Response<Bytes>> {
+        self.said.take()?.await.ok()?
     }
 
     /// The request is under way for as long as its answer is.
@@ -292,40 +303,4 @@ async fn finished(upload: Option<&Upload>) {
         Some(upload) => upload.finished().await,
         None => std::future::pending().await,
     }
-}
-
-/// An answer that is not given to the client: a small rest is read, so that the connection lives.
-fn drain(answer: Option<Answer>) {
-    /// In bytes.
-    const MOST: u64 = 16 * 1024;
-    const WITHIN: Duration = Duration::from_secs(1);
-
-    let Some(Answer {
-        response, lease, ..
-    }) = answer
-    else {
-        return;
-    };
-    let mut body = response.into_body();
-    // The next attempt takes the rest of an upload: this connection can never be used again.
-    if http_body::Body::size_hint(&body).lower() > MOST || lease.is_uploading() {
-        return;
-    }
-    tokio::spawn(async move {
-        let read = async {
-            let mut left = MOST;
-            while let Some(frame) = http_body_util::BodyExt::frame(&mut body).await {
-                let Ok(frame) = frame else { return false };
-                let length = frame.data_ref().map_or(0, |data| data.len() as u64);
-                let Some(rest) = left.checked_sub(length) else {
-                    return false;
-                };
-                left = rest;
-            }
-            true
-        };
-        if matches!(tokio::time::timeout(WITHIN, read).await, Ok(true)) {
-            lease.finish();
-        }
-    });
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use futures::future::Either;
 use http::header::{CONNECTION, HOST, SERVER, TRANSFER_ENCODING, UPGRADE, USER_AGENT};
 use http::request::Parts;
@@ -18,14 +19,12 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, 
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
-use rand::RngExt;
 use tokio::time::Sleep;
 
 use crate::failure::Cause;
 use crate::routing::policy::{Policy, ProxyStatus};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::random::with_rng;
 use crate::upstream::registry::Registry;
 use crate::upstream::upload::{ReplayMemory, Upload};
 
@@ -46,7 +45,6 @@ use super::settings::Settings;
 use super::tunnel;
 
 const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");
-const SEC_WEBSOCKET_KEY: HeaderName = HeaderName::from_static("sec-websocket-key");
 const SEC_WEBSOCKET_ACCEPT: HeaderName = HeaderName::from_static("sec-websocket-accept");
 
 /// What every request of every worker shares.
@@ -206,7 +204,6 @@ impl Gateway {
             hop::offer_upgrade(&mut parts.headers, upgrade);
             if upgrade.extended_connect {
                 parts.method = Method::GET;
-                parts.headers.insert(SEC_WEBSOCKET_KEY, websocket_key());
             }
         }
         parts.uri = Uri::from(head.target.clone());
@@ -267,11 +264,16 @@ async fn forward(
         ),
         upload,
         timer: Box::pin(tokio::time::sleep(policy.timeouts.request)),
+        said: None,
         made: Vec::with_capacity(1),
         progress: Progress::default(),
         admitted: None,
     };
     let result = attempts.run().await;
+    let said = match &result {
+        Ok(_) => None,
+        Err(_) => attempts.said().await,
+    };
     let Attempts {
         timer,
         made,
@@ -292,6 +294,9 @@ async fn forward(
                 ..
             } = *request;
             account.bytes_received = upload.map_or(0, |upload| upload.taken());
+            if let Some(said) = said {
+                return repeat(said, account);
+            }
             asked.next_hop = account.attempts.last().and_then(|attempt| attempt.endpoint);
             answer::failure(cause, &asked, account)
         }
@@ -318,6 +323,15 @@ fn respond(
         waiting: false,
     }));
     Response::from_parts(parts, body)
+}
+
+/// What an endpoint said to an attempt that was followed by others, none of which brought an answer.
+fn repeat(said: Response<Bytes>, mut account: Box<Account>) -> Response<ResponseBody> {
+    let (mut parts, content) = said.into_parts();
+    own_fields(&mut parts, &account);
+    account.responding(parts.status.as_u16(), None);
+    let content = Some(content).filter(|content| !content.is_empty());
+    Response::from_parts(parts, ResponseBody::own(content, Some(account)))
 }
 
 /// The endpoint agreed to leave HTTP: the client is told, and bytes flow from then on.
@@ -378,16 +392,4 @@ fn policy_of(
 /// RFC 8555 section 8.3: validation starts with plain HTTP.
 fn is_acme_challenge(head: &Head) -> bool {
     head.path().starts_with("/.well-known/acme-challenge/")
-}
-
-/// 16 random bytes in base64 (RFC 6455 section 4.1), for a client that spoke HTTP/2 and sent none.
-fn websocket_key() -> HeaderValue {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut key = *b"AAAAAAAAAAAAAAAAAAAAAA==";
-    with_rng(|rng| {
-        for digit in &mut key[..21] {
-            *digit = DIGITS[usize::from(rng.random::<u8>() % 64)];
-        }
-    });
-    HeaderValue::from_bytes(&key).unwrap_or(HeaderValue::from_static("AAAAAAAAAAAAAAAAAAAAAA=="))
 }

@@ -12,12 +12,15 @@ use http::header::{
     PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use rand::RngExt;
 
 use super::head::Upgrade;
 use crate::failure::ClientFault;
+use crate::upstream::random::with_rng;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const SEC_WEBSOCKET_KEY: HeaderName = HeaderName::from_static("sec-websocket-key");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 /// Fields by which a recipient that folds `_` and `-` together would read another message than we do.
 const FRAMING_IN_CGI_SPELLING: [HeaderName; 2] = [
@@ -58,10 +61,25 @@ pub(crate) fn request(headers: &mut HeaderMap) -> Result<(), ClientFault> {
     Ok(())
 }
 
-/// Asks the upstream for the protocols that the client asked for.
+/// Asks the upstream for the protocols that the client asked for, in the form of HTTP/1.1.
 pub(crate) fn offer_upgrade(headers: &mut HeaderMap, upgrade: &Upgrade) {
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, upgrade.protocol.clone());
+    if upgrade.extended_connect {
+        headers.insert(SEC_WEBSOCKET_KEY, websocket_key());
+    }
+}
+
+/// 16 random bytes in base64 (RFC 6455 section 4.1), for a client that spoke HTTP/2 and sent none.
+fn websocket_key() -> HeaderValue {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut key = *b"AAAAAAAAAAAAAAAAAAAAAA==";
+    with_rng(|rng| {
+        for digit in &mut key[..21] {
+            *digit = DIGITS[usize::from(rng.random::<u8>() % 64)];
+        }
+    });
+    HeaderValue::from_bytes(&key).unwrap_or(HeaderValue::from_static("AAAAAAAAAAAAAAAAAAAAAA=="))
 }
 
 /// Makes the fields of a response fit for the client.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use bywash::faults::script::Script;
 use bywash::faults::{Fault, Peer};
 use bywash::routing::policy::Policy;
+use bywash::routing::policy::upstream::CircuitBreaker;
 
 use super::client::{End, get, post};
 use super::gateway::{Gateway, Setup, addresses};
@@ -153,6 +154,24 @@ async fn after_the_last_attempt_the_upstreams_own_answer_passes_unchanged() {
 }
 
 #[tokio::test]
+async fn an_answer_that_was_not_the_last_attempts_passes_all_the_same() {
+    for worse in [Fault::Refuse, Fault::ResetAfterRequest] {
+        let busy = endpoints(1, Fault::Unavailable).await;
+        let others = endpoints(1, worse).await;
+        let (mut answered_first, mut requests) = (false, 0);
+        while !answered_first {
+            requests += 1;
+            let gateway = Gateway::with(&[&busy, &others], |policy| policy.retry.attempts = 2);
+            let (answer, entry) = gateway.outcome(get("/")).await;
+            assert_eq!((answer.status, answer.end), (503, End::Whole), "{worse}");
+            assert_eq!(answer.text(), "busy\n");
+            assert_eq!((entry.cause, busy.requests()), (None, requests));
+            answered_first = entry.attempts[0].status.is_some();
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_retried_statuses_are_502_503_and_504() {
     for status in [500, 501, 502, 503, 504, 505, 429, 404] {
         let peer = endpoints(2, Fault::Echo).await;
@@ -183,6 +202,21 @@ async fn a_retried_answer_keeps_its_connection() {
     answer.described();
     assert_eq!(entry.attempts.len(), 2);
     assert_eq!((peer.connections(), peer.requests()), (1, 2));
+}
+
+/// It would be the connection that the next attempt waits for.
+#[tokio::test]
+async fn a_retried_answer_frees_its_connection_for_the_next_attempt() {
+    let peer = endpoints(1, Fault::Unavailable).await;
+    let gateway = Gateway::with(&[&peer], |policy| {
+        policy.upstream_mut().circuit_breaker = Some(CircuitBreaker {
+            max_connections: 1,
+            ..CircuitBreaker::default()
+        });
+    });
+    let (answer, entry) = gateway.outcome(get("/")).await;
+    assert_eq!((answer.status, entry.attempts.len()), (503, 3));
+    assert_eq!((peer.connections(), peer.requests()), (1, 3));
 }
 
 #[tokio::test]

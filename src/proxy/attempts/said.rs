@@ -1,0 +1,42 @@
+//! What the application said to an attempt that was followed by others.
+//!
+//! Its answer is valid, so that the client gets it if what follows brings none. It is read at once:
+//! where an upstream may have few connections, a request that held one while it waits for another
+//! would wait for itself.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use http_body::Body;
+use http_body_util::{BodyExt, Limited};
+use tokio::task::JoinHandle;
+
+use super::Answer;
+
+/// An answer that is being read.
+pub(in crate::proxy) type Reading = JoinHandle<Option<Response<Bytes>>>;
+
+/// In bytes; a longer answer ends its connection, and is lost.
+const MOST: usize = 64 * 1024;
+
+/// How long reading it may take.
+const WITHIN: Duration = Duration::from_secs(1);
+
+/// Reads an answer and gives its connection back.
+pub(super) fn read(answer: Answer) -> Option<Reading> {
+    let Answer {
+        response, lease, ..
+    } = answer;
+    let (head, body) = response.into_parts();
+    // The next attempt takes the rest of an upload, with which this exchange breaks.
+    if lease.is_uploading() || body.size_hint().lower() > MOST as u64 {
+        return None;
+    }
+    Some(tokio::spawn(async move {
+        let whole = Limited::new(body, MOST).collect();
+        let whole = tokio::time::timeout(WITHIN, whole).await.ok()?.ok()?;
+        lease.finish();
+        Some(Response::from_parts(head, whole.to_bytes()))
+    }))
+}
