@@ -5,7 +5,8 @@
 //! Naming such a field is refused on requests; on responses, where the upstream would only hurt
 //! itself, the name is ignored. A fixed list goes in any case, for senders that forget `Connection`.
 //!
-//! `te: trailers` stays, since gRPC servers insist on it; every other `TE` is between two hops.
+//! `te: trailers` is asked for anew, since gRPC servers insist on it, and named in `Connection` as RFC
+//! 9110 section 10.1.4 has it; every other `TE` is between two hops.
 
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE,
@@ -56,6 +57,7 @@ pub(crate) fn request(headers: &mut HeaderMap) -> Result<(), ClientFault> {
     }
     if trailers {
         headers.insert(TE, TRAILERS);
+        headers.insert(CONNECTION, HeaderValue::from_static("te"));
     }
     join_cookies(headers);
     Ok(())
@@ -63,7 +65,7 @@ pub(crate) fn request(headers: &mut HeaderMap) -> Result<(), ClientFault> {
 
 /// Asks the upstream for the protocols that the client asked for, in the form of HTTP/1.1.
 pub(crate) fn offer_upgrade(headers: &mut HeaderMap, upgrade: &Upgrade) {
-    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.append(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, upgrade.protocol.clone());
     if upgrade.extended_connect {
         headers.insert(SEC_WEBSOCKET_KEY, websocket_key());
@@ -298,7 +300,8 @@ mod tests {
     #[test]
     fn te_trailers_is_kept_for_grpc() {
         let headers = forwarded(&[("connection", "te"), ("te", "gzip;q=1, Trailers")]);
-        assert_eq!(headers.unwrap(), fields(&[("te", "trailers")]));
+        let expected = fields(&[("te", "trailers"), ("connection", "te")]);
+        assert_eq!(headers.unwrap(), expected);
     }
 
     #[test]
