@@ -1,6 +1,7 @@
 //! The client-facing half over real sockets, with a handler that does as the path says.
 
 mod drain;
+mod floods;
 mod http2;
 mod limits;
 mod malformed;

@@ -15,6 +15,19 @@ fn chunked(method: &str, chunks: &str) -> String {
 }
 
 #[tokio::test]
+async fn an_answer_that_does_not_say_which_server_it_is_from_is_from_ours() {
+    let peer = Peer::start(Fault::Echo).await.unwrap();
+    let gateway = Gateway::before(&[&peer]);
+    for (theirs, expected) in [("", "bywash"), ("server: theirs/1.0\r\n", "theirs/1.0")] {
+        peer.once(Script::answer(format!(
+            "HTTP/1.1 200 OK\r\n{theirs}content-length: 3\r\n\r\nok\n"
+        )));
+        let answer = gateway.ask(get("/")).await;
+        assert_eq!(answer.field("server"), Some(expected));
+    }
+}
+
+#[tokio::test]
 async fn a_chunked_body_is_forwarded_whatever_the_method() {
     let peer = Peer::start(Fault::Echo).await.unwrap();
     let gateway = Gateway::before(&[&peer]);
