@@ -135,6 +135,8 @@ causes! {
         "the request came back to this gateway";
     ClientAborted => (499, "http_request_error"), ("client_aborted", "ClientAborted"), Never, Client,
         "the client went away";
+    CutOff => (503, "proxy_internal_error"), ("cut_off", "CutOff"), Never, Gateway,
+        "the gateway ended before the response was complete";
     Internal => (500, "proxy_internal_error"), ("internal", "Internal"), Never, Gateway,
         "the gateway itself failed";
     }

@@ -20,6 +20,7 @@ mod dataplane {
     mod dns;
     mod early_response;
     pub(crate) mod ejection;
+    mod ending;
     pub(crate) mod gateway;
     mod head;
     mod http2;

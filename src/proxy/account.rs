@@ -3,10 +3,11 @@
 //! It is opened when the head has been read and closed when the last byte of the response is out,
 //! the response broke off, or the client left; closing happens on drop, so that no way out of a
 //! request goes uncounted. A client that leaves drops whatever holds the account, which is then
-//! closed as 499.
+//! closed as 499, unless it was this process that did not wait for its end.
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime};
 
 use http::{HeaderValue, Method, Version};
@@ -16,13 +17,14 @@ use crate::report::Attempt;
 use crate::telemetry::access_log::{AccessLog, Record, Try};
 use crate::telemetry::metrics::RouteMetrics;
 
+use super::client::ClientContext;
 use super::request_id::RequestId;
 use super::serving::{LiveRoute, LiveTarget};
 
 /// A request in progress.
 pub(super) struct Account {
     pub(super) started: Instant,
-    pub(super) worker: usize,
+    pub(super) client: Arc<ClientContext>,
     pub(super) id: RequestId,
     pub(super) route: Option<Arc<LiveRoute>>,
     pub(super) attempts: Vec<Attempt>,
@@ -59,14 +61,14 @@ struct Ending {
 impl Account {
     /// Opens an account; until more is known, the client has left.
     pub(super) fn open(
-        (started, worker): (Instant, usize),
+        (started, client): (Instant, Arc<ClientContext>),
         id: RequestId,
         unrouted: Arc<RouteMetrics>,
         log: Option<Box<Described>>,
     ) -> Box<Self> {
         Box::new(Self {
             started,
-            worker,
+            client,
             id,
             route: None,
             attempts: Vec::new(),
@@ -130,7 +132,7 @@ impl Account {
             LiveTarget::Unavailable(_) => None,
         });
         described.log.record(
-            self.worker,
+            self.client.worker,
             &Record {
                 time: described.time,
                 id: self.id.as_str(),
@@ -167,6 +169,19 @@ impl Drop for Account {
                 cause: Some(Cause::Internal),
                 complete: false,
             },
+            Ending {
+                status,
+                complete: false,
+                ..
+            } if self.client.cut_off.load(Ordering::Relaxed) => Ending {
+                status: if status == 0 {
+                    Cause::CutOff.status().as_u16()
+                } else {
+                    status
+                },
+                cause: Some(Cause::CutOff),
+                complete: false,
+            },
             left if !left.complete => Ending {
                 status: 499,
                 cause: Some(Cause::ClientAborted),
@@ -179,7 +194,7 @@ impl Drop for Account {
             .as_ref()
             .map_or(&self.unrouted, |route| &route.metrics);
         metrics.record(
-            self.worker,
+            self.client.worker,
             ending.status,
             ending.cause,
             self.started.elapsed(),

@@ -24,6 +24,8 @@ pub(crate) struct ClientContext {
     pub(crate) worker: usize,
     /// How it goes.
     pub(crate) state: Arc<ConnectionState>,
+    /// Whether the process has ended without waiting for its requests any longer.
+    pub(crate) cut_off: Arc<AtomicBool>,
 }
 
 /// What a TLS handshake settled.

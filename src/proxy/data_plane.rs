@@ -8,6 +8,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -38,13 +39,30 @@ pub struct DataPlane {
     admission: Arc<Admission>,
     draining: watch::Sender<bool>,
     /// Workers end when this is dropped.
-    running: watch::Sender<()>,
+    running: Run,
     /// Closed when all threads have ended.
     ended: mpsc::Receiver<()>,
 }
 
+/// Keeps the workers running until it is dropped.
+#[derive(Debug)]
+struct Run {
+    workers: watch::Sender<()>,
+    /// Told to the requests that are in flight then.
+    cut_off: Arc<AtomicBool>,
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.cut_off.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Connections on their way from one worker to another.
 const HANDOVERS: usize = 1024;
+
+/// How long what is left at the end may take to be dropped.
+const ENDING: Duration = Duration::from_secs(1);
 
 impl DataPlane {
     /// Binds, and serves what the gateway serves.
@@ -88,6 +106,10 @@ impl DataPlane {
             settings.max_connections_per_address,
         ));
         let (draining, drained) = watch::channel(false);
+        let running = Run {
+            workers: watch::Sender::new(()),
+            cut_off: Arc::default(),
+        };
         let (handovers, handed_over): (Vec<_>, Vec<_>) =
             (0..count).map(|_| mpsc::channel(HANDOVERS)).unzip();
         let shared = Arc::new(Shared {
@@ -103,6 +125,7 @@ impl DataPlane {
             metrics,
             handovers,
             draining: drained,
+            cut_off: Arc::clone(&running.cut_off),
         });
         let listeners = by_worker(count, plain, secure);
         let workers = listeners.into_iter().zip(handed_over).enumerate();
@@ -111,10 +134,10 @@ impl DataPlane {
             listeners,
             handed_over,
         });
-        let (running, run) = watch::channel(());
         let (end, ended) = mpsc::channel(1);
         for group in groups(settings.runtime, workers.collect()) {
-            start(group, Arc::clone(&shared), (run.clone(), end.clone()))?;
+            let run = running.workers.subscribe();
+            start(group, Arc::clone(&shared), (run, end.clone()))?;
         }
         Ok(Self {
             http,
@@ -239,7 +262,8 @@ fn start<H: Handler>(
                 results = join_all(tasks) => tracing::error!(?results, "workers ended by themselves"),
             }
         });
-        runtime.shutdown_background();
+        // What is in flight is booked when it is dropped.
+        runtime.shutdown_timeout(ENDING);
         drop(end);
     })?;
     Ok(())

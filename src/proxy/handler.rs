@@ -101,7 +101,7 @@ impl Gateway {
     /// connection.
     pub(super) fn handle(
         self: &Arc<Self>,
-        client: &ClientContext,
+        client: &Arc<ClientContext>,
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<ResponseBody>> + Send + use<> {
         match self.route(client, request) {
@@ -113,7 +113,7 @@ impl Gateway {
     /// Finds the route of a request, or answers it without one.
     fn route(
         &self,
-        client: &ClientContext,
+        client: &Arc<ClientContext>,
         request: Request<Incoming>,
     ) -> ControlFlow<Response<ResponseBody>, Box<Routed>> {
         let started = Instant::now();
@@ -123,7 +123,7 @@ impl Gateway {
         let serving = self.serving.load();
         let described = self.describe(client, &parts, checked.as_ref().ok());
         let unrouted = Arc::clone(&serving.unrouted);
-        let mut account = Account::open((started, client.worker), id, unrouted, described);
+        let mut account = Account::open((started, Arc::clone(client)), id, unrouted, described);
         let mut asked = Asked {
             method: parts.method.clone(),
             http1: parts.version != Version::HTTP_2,

@@ -6,6 +6,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -34,6 +35,8 @@ pub(crate) struct Shared<H> {
     /// Where each worker takes over connections of others.
     pub(crate) handovers: Vec<mpsc::Sender<Accepted>>,
     pub(crate) draining: watch::Receiver<bool>,
+    /// Whether what is still in flight is not waited for any longer.
+    pub(crate) cut_off: Arc<AtomicBool>,
 }
 
 /// A connection that may stay.
@@ -189,6 +192,7 @@ fn spawn<H: Handler>(
             tls,
             worker,
             state: Arc::default(),
+            cut_off: Arc::clone(&shared.cut_off),
         });
         let state = Arc::clone(&context.state);
         let io = ClientIo::new(transport, state, shared.limits, (pass, open));
