@@ -45,6 +45,7 @@ mod tenant;
 mod wait;
 mod workload;
 
+mod capacity;
 mod changes;
 mod classes;
 mod endpoints;
@@ -89,6 +90,7 @@ fn trials() -> Vec<Trial> {
         vanished::trials(),
         changes::trials(),
         latency::trials(),
+        capacity::trials(),
         replicas::trials(),
         outage::trials(),
     ];
