@@ -18,20 +18,23 @@ enum After {
     Open,
     /// It is over.
     Ended,
+    /// The other side has ended it.
+    Left,
 }
 
-/// Serves a connection to its end.
+/// Serves a connection to its end; whether the other side ended it.
 ///
 /// # Errors
 /// When the other side breaks it; the caller only counts that.
-pub(super) async fn serve(stream: TcpStream, shared: &Shared, index: usize) -> io::Result<()> {
+pub(super) async fn serve(stream: TcpStream, shared: &Shared, index: usize) -> io::Result<bool> {
     stream.set_nodelay(true)?;
     let mut wire = Wire::new(stream, shared, index);
     if let Some(script) = shared.script_on_connection() {
         let mut rest = Some(Rest::default());
         for step in &script.on_connection {
-            if run(step, &mut wire, shared, &Head::default(), &mut rest).await? == After::Ended {
-                return Ok(());
+            let after = run(step, &mut wire, shared, &Head::default(), &mut rest).await?;
+            if after != After::Open {
+                return Ok(after == After::Left);
             }
         }
     }
@@ -39,18 +42,20 @@ pub(super) async fn serve(stream: TcpStream, shared: &Shared, index: usize) -> i
         shared.requested(index);
         let mut rest = None;
         let Some(script) = shared.script_on_request() else {
-            return Ok(());
+            return Ok(false);
         };
         for step in &script.on_request {
-            if run(step, &mut wire, shared, &head, &mut rest).await? == After::Ended {
-                return Ok(());
+            let after = run(step, &mut wire, shared, &head, &mut rest).await?;
+            if after != After::Open {
+                return Ok(after == After::Left);
             }
         }
         if head.closes() {
-            return finish(&mut wire).await;
+            finish(&mut wire).await?;
+            return Ok(false);
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 async fn run(
@@ -65,18 +70,27 @@ async fn run(
         Step::Stream(bytes) => stream(wire, shared, *bytes).await?,
         Step::ReadBody => match wire.rest(head).await? {
             Some(whole) => *rest = Some(whole),
-            None => return Ok(After::Ended),
+            None => return Ok(After::Left),
         },
         Step::Echo => return echo(wire, shared, head, rest).await,
         Step::Gate => shared.gate().await,
         Step::AwaitBytes => {
             if !wire.await_bytes().await? {
+                return Ok(After::Left);
+            }
+        }
+        Step::Linger(time) => {
+            let Ok(more) = tokio::time::timeout(*time, wire.await_bytes()).await else {
+                finish(wire).await?;
                 return Ok(After::Ended);
+            };
+            if !more? {
+                return Ok(After::Left);
             }
         }
         Step::Drain => {
             wire.drain().await?;
-            return Ok(After::Ended);
+            return Ok(After::Left);
         }
         Step::Freeze => std::future::pending().await,
         Step::Finish => {
@@ -131,7 +145,7 @@ async fn echo(
             let bytes = wire.take_unread();
             write(wire, shared, &bytes).await?;
             if !wire.fill().await? {
-                return Ok(After::Ended);
+                return Ok(After::Left);
             }
         }
     }
@@ -142,7 +156,7 @@ async fn echo(
         *rest = wire.rest(head).await?;
     }
     let Some(rest) = rest else {
-        return Ok(After::Ended);
+        return Ok(After::Left);
     };
     let answer = describe::answer(shared.name(), head, rest);
     write(wire, shared, answer.as_bytes()).await?;

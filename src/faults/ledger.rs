@@ -21,6 +21,8 @@ pub struct Counts {
     pub connections: usize,
     /// Of those, the ones that are over.
     pub ended: usize,
+    /// Of those that are over, the ones that the other side ended (FIN) before this one did.
+    pub left: usize,
     /// Request heads read.
     pub requests: usize,
     /// Connections that wait at a gate.

@@ -177,8 +177,11 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
                 let index = shared.connected(from, stream.local_addr().ok());
                 connections.spawn(async move {
                     // How the other side ends a connection is seen in what reached us.
-                    let _ = connection::serve(stream, &shared, index).await;
-                    shared.count(|counts| counts.ended += 1);
+                    let left = connection::serve(stream, &shared, index).await.unwrap_or(false);
+                    shared.count(|counts| {
+                        counts.ended += 1;
+                        counts.left += usize::from(left);
+                    });
                 });
             },
             Some(_) = connections.join_next() => {}

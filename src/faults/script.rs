@@ -3,6 +3,8 @@
 //! One table maps every [`Fault`] to its steps, so that a new way to fail is a line here. Steps run
 //! in order; a request's steps that end none of the connection leave it for the next request.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::Fault;
@@ -52,6 +54,9 @@ pub enum Step {
     Gate,
     /// Waits for the first byte of something more, a next request, and leaves it unread.
     AwaitBytes,
+    /// Waits so long for the first byte of something more and leaves it unread; ends our direction
+    /// (FIN) if none comes: what a server does with a connection that idles.
+    Linger(Duration),
     /// Reads and forgets whatever comes, until the other side closes.
     Drain,
     /// Neither reads nor closes, until the peer is dropped.

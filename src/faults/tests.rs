@@ -230,6 +230,23 @@ async fn a_reused_connection_ends_with_the_second_request() {
 }
 
 #[tokio::test]
+async fn a_lingering_peer_serves_what_comes_in_time_and_closes_what_idles() {
+    let idle = Duration::from_millis(100);
+    let plan = Script::on_request([Step::ReadBody, send("ok"), Step::Linger(idle)]);
+    let peer = Peer::start(plan).await.unwrap();
+    let mut stream = connected(&peer).await;
+    stream.write_all(GET.repeat(2).as_bytes()).await.unwrap();
+    assert_eq!(read_all(&mut stream).await, ("okok".into(), false));
+    drop(stream);
+    let mut gone = connected(&peer).await;
+    gone.write_all(GET.as_bytes()).await.unwrap();
+    assert_eq!(read_some(&mut gone, 2).await, "ok");
+    drop(gone);
+    let counts = peer.wait_for(|counts| counts.ended == 2).await;
+    assert_eq!((counts.requests, counts.left), (3, 1));
+}
+
+#[tokio::test]
 async fn several_addresses_share_script_and_counters() {
     let any = "127.0.0.1:0".parse().unwrap();
     let peer = Peer::start_at(&[any, any], "two", Script::answer("b"))
