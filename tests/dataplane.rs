@@ -28,6 +28,7 @@ mod dataplane {
     pub(crate) mod log;
     mod many;
     mod network;
+    mod pool;
     mod readmission;
     mod retry;
     mod reuse;

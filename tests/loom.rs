@@ -18,6 +18,8 @@ mod budget;
 mod count;
 #[path = "../src/upstream/ejection.rs"]
 mod ejection;
+#[path = "../src/upstream/idling.rs"]
+mod idling;
 #[path = "../src/upstream/places.rs"]
 mod places;
 #[path = "../src/upstream/standing.rs"]
@@ -36,6 +38,7 @@ use loom::thread;
 use budget::Budget;
 use count::Count;
 use ejection::Fault;
+use idling::Idling;
 use places::Places;
 use routing::policy::RetryBudget;
 use routing::policy::upstream::OutlierDetection;
@@ -258,5 +261,36 @@ fn the_last_place_is_taken_once() {
         assert_eq!(both(&places, [take, take], start), 1);
         assert!(!places.leave());
         assert!(places.take(1));
+    });
+}
+
+/// The keeper takes it for a request, or closes it, while the endpoint does.
+#[test]
+fn an_idle_time_ends_by_one_of_both_sides() {
+    let start = Instant::now();
+    loom::model(move || {
+        let idling = Arc::new(Idling::new(start));
+        assert!(idling.begin(start));
+        let keeper = |idling: &Idling, now| idling.end(now).is_some();
+        let task = |idling: &Idling, now| idling.over(now).is_some();
+        assert_eq!(both(&idling, [keeper, task], start), 1);
+    });
+}
+
+/// The connection ends while it is given back: it idles and that is told, or it does not idle.
+#[test]
+fn a_connection_that_has_ended_does_not_idle() {
+    let start = Instant::now();
+    loom::model(move || {
+        let idling = Arc::new(Idling::new(start));
+        let task = {
+            let idling = Arc::clone(&idling);
+            thread::spawn(move || idling.over(start).is_some())
+        };
+        let idles = idling.begin(start);
+        let told = task.join().unwrap();
+        assert_eq!(idles, told);
+        assert!(!idling.begin(start));
+        assert_eq!(idling.end(start), None);
     });
 }

@@ -23,8 +23,8 @@ use crate::upstream::registry::{self, Registry};
 use super::serving::Joiner;
 use super::telemetry::Telemetry;
 
-/// How often idle upstream connections and limits are looked at.
-const SWEEP: Duration = Duration::from_secs(1);
+/// How often limits are looked at.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Binds its ports and starts its workers. What they serve can be replaced in the cell.
 pub(super) fn start(
@@ -56,19 +56,9 @@ pub(super) fn start(
     Ok((joiner, data_plane, in_force))
 }
 
-/// Closes upstream connections that idled too long, for ever.
-pub(super) async fn sweep(registry: Arc<Registry>) {
-    let mut ticks = interval(SWEEP);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        registry.sweep(Instant::now());
-    }
-}
-
 /// Tells which upstreams turn requests away, for ever.
 pub(super) async fn watch_limits(registry: Arc<Registry>, tell: watch::Sender<Vec<Overload>>) {
-    let mut ticks = interval(SWEEP);
+    let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;

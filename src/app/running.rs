@@ -152,10 +152,6 @@ impl Running {
         };
         tasks.serve(ports, telemetry, (ready, known, shown.clone()));
         tasks.spawn("reconciling", reconcile::run(source, translation, publish));
-        tasks.spawn(
-            "closing idle connections",
-            data_plane::sweep(Arc::clone(&joiner.registry)),
-        );
         let (overloaded, overloads) = watch::channel(Vec::new());
         tasks.spawn(
             "watching limits",

@@ -172,6 +172,7 @@ impl Attempts<'_> {
                 within: self.policy.timeouts.connect,
                 addresses: self.registry.address_rules().clone(),
                 permit: self.upstream.background_permit(),
+                pool: self.upstream.policy().connection_pool,
             };
             let rules = self.upstream.policy().outlier_detection.clone();
             tokio::spawn(due.open(rules, how, Arc::clone(self.metrics)));
@@ -219,6 +220,7 @@ impl Attempts<'_> {
             in_flight,
             worker: self.worker,
             admitted: None,
+            pool: self.upstream.policy().connection_pool,
             faulty: self.upstream.counts_against(status),
         };
         let answer = Answer {

@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use crate::failure::{Blame, Cause, ClientFault};
+use crate::routing::policy::upstream::ConnectionPool;
 use crate::upstream::breaker::RequestPermit;
 use crate::upstream::classify::body_failure;
 use crate::upstream::connection::Connection;
@@ -63,6 +64,8 @@ pub(super) struct Lease {
     pub(super) worker: usize,
     /// Counts the request where requests are limited.
     pub(super) admitted: Option<RequestPermit>,
+    /// How the connection is kept.
+    pub(super) pool: ConnectionPool,
     /// The status counts as a failure of the endpoint, however the body ends.
     pub(super) faulty: bool,
 }
@@ -77,13 +80,14 @@ impl Lease {
         }
         drop((self.in_flight, self.admitted));
         let rest = self.upload.filter(|_| uploading);
-        let (endpoint, worker, connection) = (self.endpoint, self.worker, self.connection);
+        let (endpoint, connection) = (self.endpoint, self.connection);
+        let give = move || endpoint.give_idle(self.worker, connection, &self.pool);
         match rest {
-            None => endpoint.give_idle(worker, connection),
+            None => give(),
             Some(rest) => {
                 tokio::spawn(async move {
                     if rest.ends_by_itself(LEFTOVER).await {
-                        endpoint.give_idle(worker, connection);
+                        give();
                     }
                 });
             }

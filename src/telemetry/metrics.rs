@@ -341,6 +341,7 @@ mod tests {
         upstream.readmitted();
         upstream.removed_while_ejected();
         upstream.retry_over_budget();
+        upstream.idle_connection_cut();
         let text = metrics.encode().unwrap();
         let labels = r#"{upstream="shop/cart:80"}"#;
         for line in [
@@ -348,6 +349,7 @@ mod tests {
             "bywash_upstream_readmissions_total{} 1",
             "bywash_upstream_ejected_endpoints{} 1",
             "bywash_retries_over_budget_total{} 1",
+            "bywash_upstream_idle_connections_cut_total{} 1",
         ] {
             assert_has(&text, &line.replace("{}", labels));
         }

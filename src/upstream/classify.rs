@@ -49,16 +49,23 @@ pub fn exchange_failure(error: &hyper::Error, moved: Moved) -> Cause {
         };
     }
     match io_source(error).map(io::Error::kind) {
-        Some(io::ErrorKind::TimedOut) => Cause::PeerVanished,
-        Some(
-            io::ErrorKind::HostUnreachable
-            | io::ErrorKind::NetworkUnreachable
-            | io::ErrorKind::NetworkDown,
-        ) => Cause::PeerVanished,
+        Some(_) if is_lost(error) => Cause::PeerVanished,
         Some(io::ErrorKind::UnexpectedEof) | None if moved.read == 0 => Cause::ConnectionClosed,
         Some(io::ErrorKind::UnexpectedEof) | None => Cause::HeadIncomplete,
         Some(_) => Cause::ConnectionReset,
     }
+}
+
+/// Whether a connection ended because the other side could not be reached any more: not by its will.
+pub fn is_lost(error: &hyper::Error) -> bool {
+    use io::ErrorKind as Kind;
+    let lost = |kind| {
+        matches!(
+            kind,
+            Kind::TimedOut | Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NetworkDown
+        )
+    };
+    io_source(error).map(io::Error::kind).is_some_and(lost)
 }
 
 /// Why a response body broke off.

@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, Request, Response, Version, header};
 use hyper::body::Incoming;
@@ -12,12 +12,15 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use crate::failure::Cause;
+use crate::routing::policy::upstream::ConnectionPool;
 use crate::telemetry::metrics::ConnectionGuard;
 
 use super::breaker::ConnectionPermit;
-use super::classify::exchange_failure;
+use super::classify::{exchange_failure, is_lost};
 use super::connect::{TUNNEL_VANISHED_AFTER, VANISHED_AFTER};
 use super::counting::{CountingIo, Mark, Traffic};
+use super::cuts;
+use super::idle_life::{IdleLife, Rest};
 use super::upload::RequestBody;
 use super::vanished::Watch;
 
@@ -31,12 +34,15 @@ pub const MAX_HEAD: usize = 64 * 1024;
 /// An open HTTP/1.1 connection.
 #[derive(Debug)]
 pub struct Connection {
+    /// Dropped before the rest, so that a close on this side is not taken for one of the endpoint's.
+    pub(super) rest: Rest,
     sender: http1::SendRequest<RequestBody>,
     traffic: Arc<Traffic>,
     /// A second descriptor of the socket: hyper owns the first. The connection's task owns this one,
     /// so that neither keeps open what has ended.
     socket: Weak<socket2::Socket>,
-    reused: bool,
+    /// Requests that were answered on it.
+    served: u32,
     /// The endpoint speaks HTTP/1.0. hyper would do so too from then on, where no body of unknown
     /// length can be sent, and leave such a body out.
     http10: bool,
@@ -72,13 +78,14 @@ pub struct ExchangeError {
 
 impl Connection {
     /// Starts HTTP/1.1 on an open stream, which holds what counts the connection; its task runs on the
-    /// current runtime.
+    /// current runtime. What its idle times tell is told to `life`.
     ///
     /// # Errors
     /// When the socket cannot be duplicated for lack of descriptors, or the handshake fails.
     pub async fn start(
         stream: TcpStream,
         counted: (ConnectionGuard, ConnectionPermit),
+        life: &Arc<IdleLife>,
     ) -> Result<Self, Cause> {
         let socket = SockRef::from(&stream)
             .try_clone()
@@ -93,16 +100,19 @@ impl Connection {
             .handshake(io)
             .await
             .map_err(|_| Cause::ClosedBeforeSend)?;
-        // How the connection ends is seen by the request that it serves, if any.
+        let (rest, witness) = life.observe();
+        // How the connection ends is seen by the request that it serves, or else by the witness.
         tokio::spawn(async move {
             let _held = socket;
-            connection.with_upgrades().await
+            let ended = connection.with_upgrades().await;
+            witness.ended(ended.is_err_and(|error| is_lost(&error)));
         });
         Ok(Self {
+            rest,
             sender,
             traffic,
             socket: probed,
-            reused: false,
+            served: 0,
             http10: false,
             guarded: Some(VANISHED_AFTER),
             idle_hint: None,
@@ -129,14 +139,21 @@ impl Connection {
 
     /// Whether a request was served on it before.
     pub fn is_reused(&self) -> bool {
-        self.reused
+        self.served > 0
     }
 
-    /// How long it may idle: what the endpoint announced, less a second, and at most the limit.
-    pub fn idle_limit(&self, limit: Duration) -> Duration {
-        self.idle_hint.map_or(limit, |hint| {
-            hint.saturating_sub(Duration::from_secs(1)).min(limit)
-        })
+    /// Whether it is for another request, by the number of those that it served.
+    pub fn may_serve(&self, policy: &ConnectionPool) -> bool {
+        let most = policy.max_requests_per_connection;
+        most == 0 || self.served < most
+    }
+
+    /// How long it may idle: at most this, and less where the endpoint announced that it closes
+    /// earlier, or was seen to.
+    pub fn idle_limit(&self, timeout: Duration, now: Instant) -> Duration {
+        let announced = self.idle_hint.map(cuts::before);
+        let limits = [announced, self.rest.limit(now)];
+        limits.into_iter().flatten().fold(timeout, Duration::min)
     }
 
     /// Sends a request and waits for the response head.
@@ -153,7 +170,8 @@ impl Connection {
             match sent.await {
                 Ok(response) => {
                     self.idle_hint = keep_alive_timeout(response.headers()).or(self.idle_hint);
-                    self.reused = true;
+                    self.served = self.served.saturating_add(1);
+                    self.rest.answered();
                     self.http10 = response.version() == Version::HTTP_10;
                     Ok(response)
                 }
@@ -165,9 +183,12 @@ impl Connection {
         }
     }
 
-    fn failed(&self, returned: bool, detail: hyper::Error, mark: Mark) -> ExchangeError {
+    fn failed(&mut self, returned: bool, detail: hyper::Error, mark: Mark) -> ExchangeError {
         let moved = self.traffic.since(mark);
         let unsent = returned || moved.written == 0;
+        if unsent {
+            self.rest.unsent(Instant::now());
+        }
         let cause = if unsent {
             Cause::ClosedBeforeSend
         } else {
@@ -219,10 +240,12 @@ impl Connection {
 fn keep_alive_timeout(headers: &HeaderMap) -> Option<Duration> {
     static KEEP_ALIVE: header::HeaderName = header::HeaderName::from_static("keep-alive");
     let value = headers.get(&KEEP_ALIVE)?.to_str().ok()?;
-    let seconds = value
-        .split(',')
-        .find_map(|p| p.trim().strip_prefix("timeout="))?;
-    seconds.trim().parse().ok().map(Duration::from_secs)
+    let seconds = value.split(',').find_map(|parameter| {
+        let (name, seconds) = parameter.split_once('=')?;
+        let named = name.trim().eq_ignore_ascii_case("timeout");
+        named.then_some(seconds.trim())
+    })?;
+    seconds.parse().ok().map(Duration::from_secs)
 }
 
 #[cfg(test)]
@@ -235,6 +258,8 @@ mod tests {
         assert_eq!(keep_alive_timeout(&headers), None);
         headers.insert("keep-alive", "timeout=5, max=100".parse().unwrap());
         assert_eq!(keep_alive_timeout(&headers), Some(Duration::from_secs(5)));
+        headers.insert("keep-alive", "max=7, Timeout = 2".parse().unwrap());
+        assert_eq!(keep_alive_timeout(&headers), Some(Duration::from_secs(2)));
         headers.insert("keep-alive", "max=100".parse().unwrap());
         assert_eq!(keep_alive_timeout(&headers), None);
     }

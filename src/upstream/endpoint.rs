@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use crate::routing::policy::upstream::ConnectionPool;
 use crate::telemetry::metrics::UpstreamMetrics;
 
 use super::breaker::Load;
 use super::connection::Connection;
+use super::idle_life::IdleLife;
 use super::latency::Latency;
 use super::phantom::PhantomLoad;
-use super::pool::Pool;
+use super::pool::{Pool, Reuse};
 use super::standing::Standing;
 use super::window::Window;
 
@@ -30,7 +32,8 @@ pub struct Endpoint {
     load: Arc<Load>,
     metrics: Arc<UpstreamMetrics>,
     /// By worker.
-    pools: Box<[Pool]>,
+    pools: Box<[Arc<Pool>]>,
+    idle_life: Arc<IdleLife>,
     /// No longer part of its upstream: takes no connection back.
     retired: AtomicBool,
 }
@@ -76,8 +79,9 @@ impl Endpoint {
             window: Window::new(epoch),
             joined,
             load,
+            pools: (0..workers.max(1)).map(|_| Arc::default()).collect(),
+            idle_life: IdleLife::new(address, epoch, Arc::clone(&metrics)),
             metrics,
-            pools: (0..workers.max(1)).map(|_| Pool::default()).collect(),
             retired: AtomicBool::new(false),
         }
     }
@@ -174,17 +178,27 @@ impl Endpoint {
         InFlight(Arc::clone(self))
     }
 
-    /// Takes an idle connection of this worker that was idle for at most `max_idle`.
-    pub async fn take_idle(&self, worker: usize, max_idle: Duration) -> Option<Connection> {
-        self.pools.get(worker)?.take(max_idle).await
+    /// How long it lets connections idle.
+    pub fn idle_life(&self) -> &Arc<IdleLife> {
+        &self.idle_life
+    }
+
+    /// Takes an idle connection of this worker that may serve such a request under this policy.
+    pub async fn take_idle(
+        &self,
+        worker: usize,
+        reuse: Reuse,
+        policy: &ConnectionPool,
+    ) -> Option<Connection> {
+        self.pools.get(worker)?.take(reuse, policy).await
     }
 
     /// Gives a connection back after a complete exchange.
-    pub fn give_idle(&self, worker: usize, connection: Connection) {
+    pub fn give_idle(&self, worker: usize, connection: Connection, policy: &ConnectionPool) {
         if let Some(pool) = self.pools.get(worker)
             && !self.retired.load(Relaxed)
         {
-            pool.give(connection);
+            pool.give(connection, policy);
             // It may have been retired meanwhile; the pool's lock makes that visible.
             if self.retired.load(Relaxed) {
                 pool.clear();
@@ -195,28 +209,24 @@ impl Endpoint {
 
     /// Closes the oldest idle connection of a worker, if any has one.
     pub(super) fn close_an_idle_one(&self) -> bool {
-        self.pools.iter().any(Pool::close_oldest)
-    }
-
-    /// Closes the connections that idled too long.
-    pub fn sweep(&self, now: Instant) {
-        self.pools.iter().for_each(|pool| pool.sweep(now));
+        self.pools.iter().any(|pool| pool.close_oldest())
     }
 
     /// The idle connections, over all workers.
     pub fn idle(&self) -> usize {
-        self.pools.iter().map(Pool::len).sum()
+        self.pools.iter().map(|pool| pool.len()).sum()
     }
 
     /// Takes it out of service: what is in flight finishes, idle connections close.
     pub fn retire(&self) {
         self.retired.store(true, Relaxed);
-        self.pools.iter().for_each(Pool::clear);
+        self.pools.iter().for_each(|pool| pool.clear());
     }
 }
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
+        self.retire();
         if !self.standing.is_closed() {
             self.metrics.removed_while_ejected();
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::routing::policy::AddressRules;
-use crate::routing::policy::upstream::OutlierDetection;
+use crate::routing::policy::upstream::{ConnectionPool, OutlierDetection};
 use crate::telemetry::metrics::Metrics;
 
 use super::breaker::ConnectionPermit;
@@ -37,6 +37,8 @@ pub struct Opening {
     pub addresses: AddressRules,
     /// Counts the connection.
     pub permit: ConnectionPermit,
+    /// How the connection is kept.
+    pub pool: ConnectionPool,
 }
 
 /// A half-open endpoint takes one request: the one of the holder of this.
@@ -64,9 +66,10 @@ impl Readmission {
             return;
         };
         let counted = metrics.upstream_connection(how.worker);
-        if let Ok(connection) = Connection::start(stream, (counted, how.permit)).await {
+        let life = self.endpoint.idle_life();
+        if let Ok(connection) = Connection::start(stream, (counted, how.permit), life).await {
             self.endpoint.forget_latency();
-            self.endpoint.give_idle(how.worker, connection);
+            self.endpoint.give_idle(how.worker, connection, &how.pool);
             self.succeeded = true;
         }
     }

@@ -125,16 +125,6 @@ impl Registry {
         overloads.collect()
     }
 
-    /// Closes the connections that idled too long; to be called about once a second.
-    pub fn sweep(&self, now: Instant) {
-        let state = self.lock();
-        let groups = state.groups.values();
-        let endpoints = groups.flat_map(|group| group.endpoints.values());
-        let endpoints: Vec<_> = endpoints.cloned().collect();
-        drop(state);
-        endpoints.iter().for_each(|endpoint| endpoint.sweep(now));
-    }
-
     /// Takes the addresses that a name resolved to.
     fn resolved(&self, upstream: &NamedUpstream, addresses: &[SocketAddr]) {
         let mut state = self.lock();

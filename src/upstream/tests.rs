@@ -3,5 +3,6 @@
 
 mod budget;
 mod ejection;
+mod idling;
 mod standing;
 mod window;

@@ -2,7 +2,7 @@
 //! next that comes free.
 
 use std::pin::pin;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::time::timeout_at;
 
@@ -11,16 +11,10 @@ use crate::upstream::breaker::ConnectionPermit;
 use crate::upstream::connect::connect;
 use crate::upstream::connection::Connection;
 use crate::upstream::endpoint::Endpoint;
+use crate::upstream::pool::Reuse;
 
 use super::super::retry::Failed;
 use super::{Attempts, Miss};
-
-/// A request that may be repeated takes any idle connection.
-const ANY_IDLE: Duration = Duration::MAX;
-
-/// One that may not takes only one that was just used, or a new one: an idle connection may be about
-/// to be closed by the endpoint, and the request would be lost with it.
-const JUST_USED: Duration = Duration::from_secs(1);
 
 /// What a request gets.
 enum Found {
@@ -56,8 +50,13 @@ impl Attempts<'_> {
     /// What can be had at once.
     async fn look(&self, endpoint: &Endpoint, reconnecting: bool) -> Option<Found> {
         let repeatable = self.progress.idempotent || self.policy.retry.non_idempotent;
-        let max_idle = if repeatable { ANY_IDLE } else { JUST_USED };
-        if !reconnecting && let Some(idle) = endpoint.take_idle(self.worker, max_idle).await {
+        let reuse = if repeatable {
+            Reuse::Any
+        } else {
+            Reuse::JustUsed
+        };
+        let pool = &self.upstream.policy().connection_pool;
+        if !reconnecting && let Some(idle) = endpoint.take_idle(self.worker, reuse, pool).await {
             return Some(Found::Idle(idle));
         }
         self.upstream.connection_permit().map(Found::MayOpen)
@@ -107,7 +106,7 @@ impl Attempts<'_> {
                 }
             })?;
         let opened = self.metrics.upstream_connection(self.worker);
-        Ok(Connection::start(stream, (opened, permit)).await?)
+        Ok(Connection::start(stream, (opened, permit), endpoint.idle_life()).await?)
     }
 }
 

@@ -264,6 +264,12 @@ impl Metrics {
             "Requests answered 503 at once because of a limit of their upstream's circuit breaker",
         );
         counter(encoder, text, turned_away(&upstreams))?;
+        let text = (
+            "upstream_idle_connections_cut",
+            "Idle connections that endpoints closed before their time",
+        );
+        let samples = by_upstream(&upstreams, UpstreamMetrics::idle_connections_cut);
+        counter(encoder, text, samples)?;
         let text = "Endpoints that are left out now";
         let name = "upstream_ejected_endpoints";
         let mut ejected = encoder.encode_descriptor(name, text, None, MetricType::Gauge)?;

@@ -17,6 +17,7 @@ pub struct UpstreamMetrics {
     ended: AtomicU64,
     retries_over_budget: AtomicU64,
     turned_away: [AtomicU64; BreakerLimit::ALL.len()],
+    idle_connections_cut: AtomicU64,
 }
 
 /// A limit of a circuit breaker.
@@ -76,8 +77,13 @@ impl UpstreamMetrics {
         self.turned_away[limit.index()].fetch_add(1, Relaxed);
     }
 
+    /// Counts an idle connection that its endpoint closed.
+    pub fn idle_connection_cut(&self) {
+        self.idle_connections_cut.fetch_add(1, Relaxed);
+    }
+
     /// `namespace/service:port`.
-    pub(super) fn label(&self) -> &str {
+    pub fn label(&self) -> &str {
         &self.label
     }
 
@@ -99,6 +105,10 @@ impl UpstreamMetrics {
 
     pub(super) fn turned_away_by(&self, limit: BreakerLimit) -> u64 {
         self.turned_away[limit.index()].load(Relaxed)
+    }
+
+    pub(super) fn idle_connections_cut(&self) -> u64 {
+        self.idle_connections_cut.load(Relaxed)
     }
 }
 
@@ -122,6 +132,7 @@ impl Upstreams {
             ended: AtomicU64::new(0),
             retries_over_budget: AtomicU64::new(0),
             turned_away: Default::default(),
+            idle_connections_cut: AtomicU64::new(0),
         });
         known.insert(label, Arc::downgrade(&upstream));
         upstream
