@@ -18,6 +18,7 @@ mod dataplane {
     pub(crate) mod client;
     mod connect;
     mod dns;
+    mod draining;
     mod early_response;
     pub(crate) mod ejection;
     mod ending;

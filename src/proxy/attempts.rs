@@ -110,21 +110,24 @@ impl Attempts<'_> {
             let _ = tokio::time::timeout(self.connect_time(), self.upstream.known()).await;
         }
         loop {
-            let reconnecting = again.is_some();
-            let (endpoint, trial) = match again.take() {
+            // One that drains by now, or is gone, closed the connection for that reason.
+            let same = again.take();
+            let same = same.filter(|(endpoint, _)| self.upstream.uses(endpoint));
+            let reconnecting = same.is_some();
+            let (endpoint, trial) = match same {
                 Some(same) => same,
-                None => self.choose(&tried)?,
+                None => self.next(&tried).await?,
             };
             if !reconnecting {
-                self.wait_before(&endpoint, &tried).await?;
                 tried.push(endpoint.address());
             }
             let started = Instant::now();
             let miss = match self.attempt(&endpoint, reconnecting).await {
-                Ok(answer) => {
+                Ok(Some(answer)) => {
                     self.succeeded((&endpoint, trial), started, &answer);
                     return Ok(self.give(answer));
                 }
+                Ok(None) => continue,
                 Err(miss) => miss,
             };
             let next = self.judge_miss(&endpoint, started, &miss);
@@ -154,7 +157,17 @@ impl Attempts<'_> {
         answer
     }
 
-    /// The next endpoint. A request that can be repeated may be the one that a half-open endpoint is
+    /// The next endpoint, once it may be tried.
+    async fn next(&self, tried: &[SocketAddr]) -> Result<(Arc<Endpoint>, Option<Trial>), Cause> {
+        let chosen = self.choose(tried)?;
+        if self.wait_before(&chosen.0, tried).await? {
+            // Endpoints came and went meanwhile.
+            return self.choose(tried);
+        }
+        Ok(chosen)
+    }
+
+    /// Chooses an endpoint. A request that can be repeated may be the one that a half-open endpoint is
     /// tried with; one whose ejection is over is connected to on the side.
     fn choose(&self, tried: &[SocketAddr]) -> Result<(Arc<Endpoint>, Option<Trial>), Cause> {
         let Choice {
@@ -180,30 +193,34 @@ impl Attempts<'_> {
         Ok((endpoint, trial))
     }
 
-    /// Another endpoint is tried at once, the same one only after a wait.
-    async fn wait_before(&self, endpoint: &Endpoint, tried: &[SocketAddr]) -> Result<(), Cause> {
+    /// Another endpoint is tried at once, the same one only after a wait; whether there was one.
+    async fn wait_before(&self, endpoint: &Endpoint, tried: &[SocketAddr]) -> Result<bool, Cause> {
         let repeats = tried
             .iter()
             .filter(|address| **address == endpoint.address())
             .count();
-        if let Ok(repeats @ 1..) = u32::try_from(repeats) {
-            let random = with_rng(|rng| rng.random());
-            let pause = backoff(&self.policy.retry, repeats, random);
-            if self.clock.left().is_some_and(|left| pause >= left) {
-                return Err(Cause::DeadlineExceeded);
-            }
-            tokio::time::sleep(pause).await;
+        let Ok(repeats @ 1..) = u32::try_from(repeats) else {
+            return Ok(false);
+        };
+        let random = with_rng(|rng| rng.random());
+        let pause = backoff(&self.policy.retry, repeats, random);
+        if self.clock.left().is_some_and(|left| pause >= left) {
+            return Err(Cause::DeadlineExceeded);
         }
-        Ok(())
+        tokio::time::sleep(pause).await;
+        Ok(true)
     }
 
+    /// Nothing, where the endpoint left before there was a connection to it.
     async fn attempt(
         &mut self,
         endpoint: &Arc<Endpoint>,
         reconnecting: bool,
-    ) -> Result<Answer, Miss> {
+    ) -> Result<Option<Answer>, Miss> {
         let in_flight = endpoint.begin();
-        let mut connection = self.connection(endpoint, reconnecting).await?;
+        let Some(mut connection) = self.connection(endpoint, reconnecting).await? else {
+            return Ok(None);
+        };
         let body = match &self.upload {
             None => RequestBody::empty(),
             Some(upload) => upload.next_attempt().ok_or(Cause::Internal)?,
@@ -229,7 +246,7 @@ impl Attempts<'_> {
             switched: verdict == Verdict::Switch,
         };
         match verdict {
-            Verdict::Accept | Verdict::Switch => Ok(answer),
+            Verdict::Accept | Verdict::Switch => Ok(Some(answer)),
             Verdict::Retry => Err(Miss {
                 status: Some(status),
                 answer: Some(answer),

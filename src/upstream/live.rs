@@ -185,14 +185,21 @@ impl Upstream {
 
     /// How many endpoints a request may use now.
     pub fn usable(&self) -> usize {
+        self.with_usable(<[_]>::len)
+    }
+
+    /// Whether a request may use this endpoint now: it may have left since it was chosen.
+    pub fn uses(&self, endpoint: &Endpoint) -> bool {
+        self.with_usable(|usable| usable.iter().any(|one| std::ptr::eq(&**one, endpoint)))
+    }
+
+    fn with_usable<T>(&self, look: impl FnOnce(&[Arc<Endpoint>]) -> T) -> T {
         match &self.endpoints {
-            Endpoints::Known(set) => set.load().usable().len(),
-            Endpoints::Named(named) => named
-                .resolved
-                .load()
-                .as_ref()
-                .as_ref()
-                .map_or(0, |set| set.usable().len()),
+            Endpoints::Known(set) => look(set.load().usable()),
+            Endpoints::Named(named) => match &**named.resolved.load() {
+                Ok(set) => look(set.usable()),
+                Err(_) => look(&[]),
+            },
         }
     }
 }

@@ -36,7 +36,9 @@ pub(crate) struct Gateway {
     pub(crate) metrics: Arc<Metrics>,
     log: Log,
     plane: Mutex<Option<DataPlane>>,
-    _registry: Arc<Registry>,
+    snapshot: Mutex<Snapshot>,
+    serving: Arc<ArcSwap<Serving>>,
+    registry: Arc<Registry>,
     _writer: SpoolWriter,
 }
 
@@ -88,12 +90,12 @@ pub(crate) fn everything_to(target: Target, policy: Policy) -> VirtualHost {
     }
 }
 
-fn upstream(endpoints: &[SocketAddr]) -> Upstream {
-    let mut endpoints = endpoints.to_vec();
-    endpoints.sort_unstable();
-    let spec = |address| EndpointSpec {
+fn upstream(endpoints: impl IntoIterator<Item = (SocketAddr, EndpointState)>) -> Upstream {
+    let mut endpoints: Vec<_> = endpoints.into_iter().collect();
+    endpoints.sort_unstable_by_key(|(address, _)| *address);
+    let spec = |(address, state)| EndpointSpec {
         address,
-        state: EndpointState::Ready,
+        state,
         weight: 1,
         zone: None,
         pod: None,
@@ -115,7 +117,10 @@ impl Setup {
             policy: Arc::clone(&policy.upstream),
         };
         let mut setup = Self::routed(Target::Upstream(id.clone()), policy);
-        setup.snapshot.upstreams = BTreeMap::from([(id, upstream(endpoints))]);
+        let ready = endpoints
+            .iter()
+            .map(|address| (*address, EndpointState::Ready));
+        setup.snapshot.upstreams = BTreeMap::from([(id, upstream(ready))]);
         setup
     }
 
@@ -154,7 +159,7 @@ impl Setup {
         let serving = Arc::new(ArcSwap::from_pointee(serving));
         let gateway = handler::Gateway::new(
             (&self.settings, "test"),
-            serving,
+            serving.clone(),
             registry.clone(),
             metrics.clone(),
             access,
@@ -166,7 +171,9 @@ impl Setup {
             metrics,
             log,
             plane: Mutex::new(Some(plane)),
-            _registry: registry,
+            snapshot: Mutex::new(self.snapshot),
+            serving,
+            registry,
             _writer: writer,
         }
     }
@@ -183,6 +190,19 @@ impl Gateway {
         let mut policy = Policy::default();
         change(&mut policy);
         Setup::to(&addresses(peers), policy).start()
+    }
+
+    /// Its upstreams have these endpoints from now on.
+    pub(crate) fn now_has<const N: usize>(&self, endpoints: [(&Peer, EndpointState); N]) {
+        let endpoints = endpoints.map(|(peer, state)| (peer.address(), state));
+        let mut snapshot = self.snapshot.lock().unwrap();
+        for spec in snapshot.upstreams.values_mut() {
+            *spec = upstream(endpoints);
+        }
+        let attached = self.registry.attach(&snapshot);
+        let before = self.serving.load_full();
+        let serving = compile(&snapshot, &attached, &before, &self.metrics);
+        self.serving.store(Arc::new(serving));
     }
 
     /// Ends the data plane without waiting for anybody.

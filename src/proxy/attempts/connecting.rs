@@ -20,6 +20,8 @@ use super::{Attempts, Miss};
 enum Found {
     Idle(Connection),
     MayOpen(ConnectionPermit),
+    /// The endpoint drains or is gone, and others are to be used.
+    Gone,
 }
 
 impl Attempts<'_> {
@@ -33,7 +35,7 @@ impl Attempts<'_> {
         &self,
         endpoint: &Endpoint,
         reconnecting: bool,
-    ) -> Result<Connection, Miss> {
+    ) -> Result<Option<Connection>, Miss> {
         let found = match self.look(endpoint, reconnecting).await {
             Some(found) => found,
             None => self.wait(endpoint, reconnecting).await?,
@@ -41,9 +43,10 @@ impl Attempts<'_> {
         match found {
             Found::Idle(connection) => {
                 self.metrics.upstream_connection_reused(self.worker);
-                Ok(connection)
+                Ok(Some(connection))
             }
-            Found::MayOpen(permit) => self.open(endpoint, permit).await,
+            Found::MayOpen(permit) => self.open(endpoint, permit).await.map(Some),
+            Found::Gone => Ok(None),
         }
     }
 
@@ -72,6 +75,9 @@ impl Attempts<'_> {
             let mut freed = pin!(pending.freed());
             // From here on it hears of everything, so that it looks first and waits then.
             freed.as_mut().enable();
+            if !self.upstream.uses(endpoint) {
+                return Ok(Found::Gone);
+            }
             if let Some(found) = self.look(endpoint, reconnecting).await {
                 return Ok(found);
             }
