@@ -35,6 +35,8 @@ pub mod readmission;
 pub mod registry;
 pub mod standing;
 pub mod sync;
+pub mod tls;
+pub mod transport;
 pub mod upload;
 pub mod vanished;
 pub mod window;

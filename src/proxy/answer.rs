@@ -150,19 +150,23 @@ fn whole_seconds(duration: Duration) -> u64 {
 }
 
 fn proxy_status(cause: Cause, asked: &Asked) -> Option<HeaderValue> {
-    let error = cause.proxy_error();
-    let text = match (asked.proxy_status, asked.next_hop) {
-        (ProxyStatus::Off, _) => return None,
-        (ProxyStatus::Full, Some(hop)) => {
-            format!(
-                "bywash; error={error}; next-hop=\"{hop}\"; details=\"{}\"",
-                cause.sentence()
-            )
+    let mut text = format!("bywash; error={}", cause.proxy_error());
+    match asked.proxy_status {
+        ProxyStatus::Off => return None,
+        ProxyStatus::Cause => {}
+        ProxyStatus::Full => {
+            // RFC 9209 section 2.3.15
+            if let Cause::TlsAlert(alert) = cause {
+                text.push_str(&format!("; alert-id={}", alert.0));
+                if let Some(name) = alert.name() {
+                    text.push_str(&format!("; alert-message=\"{name}\""));
+                }
+            }
+            if let Some(hop) = asked.next_hop {
+                text.push_str(&format!("; next-hop=\"{hop}\""));
+            }
+            text.push_str(&format!("; details=\"{}\"", cause.sentence()));
         }
-        (ProxyStatus::Full, None) => {
-            format!("bywash; error={error}; details=\"{}\"", cause.sentence())
-        }
-        (ProxyStatus::Cause, _) => format!("bywash; error={error}"),
-    };
+    }
     HeaderValue::try_from(text).ok()
 }

@@ -186,6 +186,7 @@ impl Attempts<'_> {
                 addresses: self.registry.address_rules().clone(),
                 permit: self.upstream.background_permit(),
                 pool: self.upstream.policy().connection_pool,
+                tls: self.upstream.tls().cloned(),
             };
             let rules = self.upstream.policy().outlier_detection.clone();
             tokio::spawn(due.open(rules, how, Arc::clone(self.metrics)));

@@ -97,7 +97,7 @@ fn is_listed(on: RetryOn, cause: Cause) -> bool {
         | Cause::AddressUnroutable
         | Cause::ConnectTimeout
         | Cause::TlsCertificate
-        | Cause::TlsAlert
+        | Cause::TlsAlert(_)
         | Cause::TlsProtocol => on.connect_failure,
         Cause::ClosedBeforeSend
         | Cause::ConnectionClosed

@@ -5,7 +5,9 @@
 use std::error::Error;
 use std::io;
 
-use crate::failure::{Cause, ClientFault};
+use rustls::AlertDescription;
+
+use crate::failure::{Cause, ClientFault, TlsAlert};
 
 use super::counting::Moved;
 
@@ -28,6 +30,62 @@ pub fn connect_failure(error: &io::Error) -> Cause {
             _ => Cause::AddressUnroutable,
         },
     }
+}
+
+/// Why TLS did not come about on a connection that stood.
+pub fn handshake_failure(error: &io::Error) -> Cause {
+    use io::ErrorKind as Kind;
+    match (tls_error(error), error.kind()) {
+        (
+            Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented),
+            _,
+        ) => Cause::TlsCertificate,
+        (Some(rustls::Error::AlertReceived(alert)), _) => {
+            Cause::TlsAlert(TlsAlert(u8::from(*alert)))
+        }
+        (Some(_), _) => Cause::TlsProtocol,
+        (None, Kind::ConnectionReset | Kind::BrokenPipe) => Cause::ClosedBeforeSend,
+        (None, Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NetworkDown) => {
+            Cause::AddressUnroutable
+        }
+        (None, Kind::TimedOut) => Cause::ConnectTimeout,
+        // A plaintext peer has nothing to say to a handshake, and closes.
+        (None, _) => Cause::TlsProtocol,
+    }
+}
+
+/// The TLS alert that is behind an error, if one is.
+pub fn alert(error: &io::Error) -> Option<TlsAlert> {
+    match tls_error(error) {
+        Some(rustls::Error::AlertReceived(alert)) => Some(TlsAlert(u8::from(*alert))),
+        _ => None,
+    }
+}
+
+/// Whether an alert says that the handshake is refused. Others may come at any time, for any reason
+/// (RFC 8446 section 6.2).
+pub fn refuses_handshake(alert: TlsAlert) -> bool {
+    use AlertDescription as Alert;
+    matches!(
+        AlertDescription::from(alert.0),
+        Alert::HandshakeFailure
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::DecryptError
+            | Alert::ProtocolVersion
+            | Alert::InsufficientSecurity
+            | Alert::MissingExtension
+            | Alert::UnsupportedExtension
+            | Alert::UnrecognisedName
+            | Alert::UnknownPSKIdentity
+            | Alert::CertificateRequired
+            | Alert::NoApplicationProtocol
+    )
 }
 
 /// Why a request has no response head.
@@ -68,9 +126,14 @@ pub fn is_lost(error: &hyper::Error) -> bool {
     io_source(error).map(io::Error::kind).is_some_and(lost)
 }
 
-/// Why a response body broke off.
+/// Why a response body broke off. An end that TLS did not announce is one of the body too early: who
+/// closes the connection may be anybody (RFC 8446 section 6.1).
 pub fn body_failure(error: &hyper::Error) -> Cause {
-    match io_source(error).map(io::Error::kind) {
+    let source = io_source(error);
+    if source.is_some_and(|error| tls_error(error).is_some()) {
+        return Cause::BodyReset;
+    }
+    match source.map(io::Error::kind) {
         Some(io::ErrorKind::UnexpectedEof) | None => Cause::BodyIncomplete,
         Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Cause::BodyBadChunk,
         Some(io::ErrorKind::TimedOut) => Cause::PeerVanished,
@@ -105,6 +168,10 @@ pub fn upload_failure(error: &hyper::Error) -> Cause {
     } else {
         Cause::ClientAborted
     }
+}
+
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
 }
 
 fn io_source(error: &hyper::Error) -> Option<&io::Error> {

@@ -2,15 +2,19 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
+use socket2::{SockRef, Socket, TcpKeepalive};
 use tokio::net::TcpStream;
 
 use crate::failure::Cause;
 use crate::routing::policy::AddressRules;
 
-use super::classify::connect_failure;
+use super::classify::{connect_failure, handshake_failure};
+use super::counting::{CountingWrites, Traffic};
+use super::tls::ClientTls;
+use super::transport::{Secured, Transport};
 
 /// How long a peer may leave data or probes unacknowledged before it counts as gone.
 ///
@@ -31,34 +35,83 @@ pub struct ConnectError {
     pub detail: Option<io::Error>,
 }
 
-/// Opens a TCP connection within the time, if the address may be connected to.
+/// An open connection, before HTTP is spoken on it.
+#[derive(Debug)]
+pub struct Stream {
+    pub(super) transport: Transport,
+    pub(super) traffic: Arc<Traffic>,
+    /// A second descriptor of the socket.
+    pub(super) socket: Socket,
+}
+
+impl Stream {
+    /// Whether it has TLS.
+    pub(super) fn is_secured(&self) -> bool {
+        matches!(self.transport, Transport::Tls(_))
+    }
+
+    /// Its bytes alone, for whoever speaks something else than requests on it.
+    pub fn into_transport(self) -> Transport {
+        self.transport
+    }
+}
+
+/// Opens a connection within the time, TLS included where it is spoken, if the address may be
+/// connected to.
 ///
 /// # Errors
 /// With the cause, when it cannot be opened.
-pub async fn connect(
+pub async fn open(
     address: SocketAddr,
     within: Duration,
     rules: &AddressRules,
-) -> Result<TcpStream, ConnectError> {
+    tls: Option<&ClientTls>,
+) -> Result<Stream, ConnectError> {
     if !rules.permits(address.ip()) {
         return Err(ConnectError {
             cause: Cause::AddressProhibited,
             detail: None,
         });
     }
-    let opened = match tokio::time::timeout(within, TcpStream::connect(address)).await {
-        Ok(result) => result.and_then(|stream| configure(&stream).map(|()| stream)),
-        Err(_) => {
-            return Err(ConnectError {
-                cause: Cause::ConnectTimeout,
-                detail: None,
-            });
+    let opened = tokio::time::timeout(within, async {
+        let tcp = TcpStream::connect(address).await.map_err(not_connected)?;
+        start(tcp, tls).await
+    });
+    opened.await.unwrap_or(Err(ConnectError {
+        cause: Cause::ConnectTimeout,
+        detail: None,
+    }))
+}
+
+async fn start(tcp: TcpStream, tls: Option<&ClientTls>) -> Result<Stream, ConnectError> {
+    configure(&tcp).map_err(not_connected)?;
+    let socket = SockRef::from(&tcp).try_clone().map_err(not_connected)?;
+    let traffic = Arc::<Traffic>::default();
+    let counted = CountingWrites::new(tcp, Arc::clone(&traffic));
+    let transport = match tls {
+        None => Transport::Plain(counted),
+        // In a box, so that connections without TLS do not carry the state of a handshake about.
+        Some(tls) => {
+            let secured = Box::pin(tls.handshake(counted)).await;
+            let secured = secured.map_err(|error| ConnectError {
+                cause: handshake_failure(&error),
+                detail: Some(error),
+            })?;
+            Transport::Tls(Box::new(Secured::new(secured, Arc::clone(&traffic))))
         }
     };
-    opened.map_err(|error| ConnectError {
+    Ok(Stream {
+        transport,
+        traffic,
+        socket,
+    })
+}
+
+fn not_connected(error: io::Error) -> ConnectError {
+    ConnectError {
         cause: connect_failure(&error),
         detail: Some(error),
-    })
+    }
 }
 
 /// A vanished peer is found by probes after 2 s of silence, one a second, within about 5 s.

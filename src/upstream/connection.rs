@@ -1,5 +1,6 @@
 //! One connection to an endpoint: a request at a time.
 
+use std::io;
 use std::mem::MaybeUninit;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -8,17 +9,15 @@ use http::{HeaderMap, Request, Response, Version, header};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use socket2::SockRef;
-use tokio::net::TcpStream;
 
 use crate::failure::Cause;
 use crate::routing::policy::upstream::ConnectionPool;
 use crate::telemetry::metrics::ConnectionGuard;
 
 use super::breaker::ConnectionPermit;
-use super::classify::{exchange_failure, is_lost};
-use super::connect::{TUNNEL_VANISHED_AFTER, VANISHED_AFTER};
-use super::counting::{CountingIo, Mark, Traffic};
+use super::classify::{exchange_failure, is_lost, refuses_handshake};
+use super::connect::{Stream, TUNNEL_VANISHED_AFTER, VANISHED_AFTER};
+use super::counting::{CountingReads, Mark, Traffic};
 use super::cuts;
 use super::idle_life::{IdleLife, Rest};
 use super::upload::RequestBody;
@@ -41,6 +40,8 @@ pub struct Connection {
     /// A second descriptor of the socket: hyper owns the first. The connection's task owns this one,
     /// so that neither keeps open what has ended.
     socket: Weak<socket2::Socket>,
+    /// Whether it has TLS.
+    secured: bool,
     /// Requests that were answered on it.
     served: u32,
     /// The endpoint speaks HTTP/1.0. hyper would do so too from then on, where no body of unknown
@@ -81,19 +82,21 @@ impl Connection {
     /// current runtime. What its idle times tell is told to `life`.
     ///
     /// # Errors
-    /// When the socket cannot be duplicated for lack of descriptors, or the handshake fails.
+    /// When the stream does not even take a handshake.
     pub async fn start(
-        stream: TcpStream,
+        stream: Stream,
         counted: (ConnectionGuard, ConnectionPermit),
         life: &Arc<IdleLife>,
     ) -> Result<Self, Cause> {
-        let socket = SockRef::from(&stream)
-            .try_clone()
-            .map_err(|_| Cause::LocalResources)?;
+        let secured = stream.is_secured();
+        let Stream {
+            transport,
+            traffic,
+            socket,
+        } = stream;
         let socket = Arc::new(socket);
         let probed = Arc::downgrade(&socket);
-        let traffic = Arc::new(Traffic::default());
-        let io = TokioIo::new(CountingIo::new(stream, Arc::clone(&traffic), counted));
+        let io = TokioIo::new(CountingReads::new(transport, Arc::clone(&traffic), counted));
         let (sender, connection) = http1::Builder::new()
             .max_headers(128)
             .max_buf_size(MAX_HEAD)
@@ -112,6 +115,7 @@ impl Connection {
             sender,
             traffic,
             socket: probed,
+            secured,
             served: 0,
             http10: false,
             guarded: Some(VANISHED_AFTER),
@@ -185,14 +189,19 @@ impl Connection {
 
     fn failed(&mut self, returned: bool, detail: hyper::Error, mark: Mark) -> ExchangeError {
         let moved = self.traffic.since(mark);
-        let unsent = returned || moved.written == 0;
-        if unsent {
+        // In TLS 1.3 an endpoint refuses the handshake after we are through with it, when a request
+        // may be out already; it has not been processed.
+        let fresh = self.served == 0 && moved.read == 0;
+        let alert = self.traffic.alert();
+        let refused = alert.filter(|alert| fresh && refuses_handshake(*alert));
+        let unsent = returned || moved.written == 0 || refused.is_some();
+        if unsent && refused.is_none() {
             self.rest.unsent(Instant::now());
         }
-        let cause = if unsent {
-            Cause::ClosedBeforeSend
-        } else {
-            exchange_failure(&detail, moved)
+        let cause = match refused {
+            Some(alert) => Cause::TlsAlert(alert),
+            None if unsent => Cause::ClosedBeforeSend,
+            None => exchange_failure(&detail, moved),
         };
         ExchangeError {
             cause,
@@ -212,7 +221,7 @@ impl Connection {
     /// or after a longer idle time.
     pub fn fitness(&self, idle_for: Duration, certain: bool) -> Fitness {
         let probe = certain || idle_for > PROBE_AFTER;
-        if self.is_closed() || probe && !self.is_quiet() {
+        if self.is_closed() || probe && !self.is_quiet(certain) {
             Fitness::Unusable
         } else if self.sender.is_ready() {
             Fitness::Ready
@@ -226,13 +235,18 @@ impl Connection {
         self.sender.ready().await.is_ok()
     }
 
-    /// An idle connection has nothing to read; an end or stray bytes make it useless.
-    fn is_quiet(&self) -> bool {
+    /// An idle connection has nothing to read; an end or stray bytes make it useless. Under TLS bytes
+    /// may be a ticket, and as well the announcement of an end, which is too much doubt where it must
+    /// be `certain`.
+    fn is_quiet(&self, certain: bool) -> bool {
         let Some(socket) = self.socket.upgrade() else {
             return false;
         };
         let mut byte = [MaybeUninit::uninit()];
-        matches!(socket.peek(&mut byte), Err(e) if e.kind() == std::io::ErrorKind::WouldBlock)
+        match socket.peek(&mut byte) {
+            Ok(bytes) => bytes > 0 && self.secured && !certain,
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! hyper reports the end of a connection with the same error whether it came before the request was
 //! written, after it, or inside the response head. The difference decides whether a POST may be sent
-//! again, so it is counted at the socket.
+//! again, so it is counted: what goes out at the socket, below TLS, because only there it has left;
+//! what comes in above TLS, because tickets and alerts are no answer.
 //!
 //! A failed write is not told to hyper, which would give up at once: an endpoint may have answered
 //! before it stopped taking the request (413, then a reset), and that answer is still to be read. So
@@ -11,10 +12,12 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::failure::TlsAlert;
 
 /// The counters of one connection: written by its task, read by whoever uses it.
 #[derive(Debug, Default)]
@@ -23,14 +26,16 @@ pub struct Traffic {
     read: AtomicU64,
     /// The first bytes of the answer that is being read, in network order; 0 if none arrived.
     first: AtomicU64,
+    /// The TLS alert that ended it, and one; 0 if none did.
+    alert: AtomicU16,
 }
 
 /// What moved on a connection since a [`Mark`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moved {
-    /// Bytes written.
+    /// Bytes written to the socket.
     pub written: u64,
-    /// Bytes read.
+    /// Bytes read, without those of TLS itself.
     pub read: u64,
     /// Up to eight bytes of what came in first, the rest zero.
     pub first: [u8; 8],
@@ -62,6 +67,17 @@ impl Traffic {
         }
     }
 
+    /// The connection was ended by a TLS alert.
+    pub fn ended_by(&self, alert: TlsAlert) {
+        self.alert.store(u16::from(alert.0) + 1, Relaxed);
+    }
+
+    /// The TLS alert that ended the connection, if one did.
+    pub fn alert(&self) -> Option<TlsAlert> {
+        let stored = self.alert.load(Relaxed).checked_sub(1)?;
+        u8::try_from(stored).ok().map(TlsAlert)
+    }
+
     fn received(&self, bytes: &[u8]) {
         self.read.fetch_add(bytes.len() as u64, Relaxed);
         let first = self.first.load(Relaxed);
@@ -77,14 +93,12 @@ impl Traffic {
 }
 
 pin_project_lite::pin_project! {
-    /// A stream that counts, and holds what counts it: hyper's task ends with an upgrade, the stream does
-    /// not.
+    /// A socket that counts what goes out.
     #[derive(Debug)]
-    pub struct CountingIo<T, H> {
+    pub struct CountingWrites<T> {
         #[pin]
         inner: T,
         traffic: Arc<Traffic>,
-        held: H,
         // Why writing failed, until the reader is told.
         broken: Option<io::Error>,
         // Whether writing has failed.
@@ -92,18 +106,42 @@ pin_project_lite::pin_project! {
     }
 }
 
-impl<T, H> CountingIo<T, H> {
-    /// Counts what moves on the stream; holds `held` for as long as that lives.
+pin_project_lite::pin_project! {
+    /// A stream that counts what comes in, and holds what counts it: hyper's task ends with an upgrade,
+    /// the stream does not.
+    #[derive(Debug)]
+    pub struct CountingReads<T, H> {
+        #[pin]
+        inner: T,
+        traffic: Arc<Traffic>,
+        held: H,
+    }
+}
+
+impl<T, H> CountingReads<T, H> {
+    /// Counts what is read from the stream; holds `held` for as long as that lives.
     pub fn new(inner: T, traffic: Arc<Traffic>, held: H) -> Self {
         Self {
             inner,
             traffic,
             held,
+        }
+    }
+}
+
+impl<T> CountingWrites<T> {
+    /// Counts what is written to the socket.
+    pub fn new(inner: T, traffic: Arc<Traffic>) -> Self {
+        Self {
+            inner,
+            traffic,
             broken: None,
             mute: false,
         }
     }
+}
 
+impl<T> CountingWrites<T> {
     /// Writes, or drops these bytes when writing has failed.
     fn write(
         self: Pin<&mut Self>,
@@ -129,7 +167,26 @@ impl<T, H> CountingIo<T, H> {
     }
 }
 
-impl<T: AsyncRead, H> AsyncRead for CountingIo<T, H> {
+impl<T: AsyncRead> AsyncRead for CountingWrites<T> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.project();
+        let before = buf.filled().len();
+        let polled = this.inner.poll_read(cx, buf);
+        if buf.filled().len() == before
+            && polled.is_ready()
+            && let Some(broken) = this.broken.take()
+        {
+            return Poll::Ready(Err(broken));
+        }
+        polled
+    }
+}
+
+impl<T: AsyncRead, H> AsyncRead for CountingReads<T, H> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -141,16 +198,42 @@ impl<T: AsyncRead, H> AsyncRead for CountingIo<T, H> {
         let bytes = &buf.filled()[before..];
         if !bytes.is_empty() {
             this.traffic.received(bytes);
-        } else if polled.is_ready()
-            && let Some(broken) = this.broken.take()
-        {
-            return Poll::Ready(Err(broken));
         }
         polled
     }
 }
 
-impl<T: AsyncWrite, H> AsyncWrite for CountingIo<T, H> {
+impl<T: AsyncWrite, H> AsyncWrite for CountingReads<T, H> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.project().inner.poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.project().inner.poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.project().inner.poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.project().inner.poll_shutdown(cx)
+    }
+}
+
+impl<T: AsyncWrite> AsyncWrite for CountingWrites<T> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -17,6 +17,7 @@ use super::endpoint::Endpoint;
 use super::latency::Latency;
 use super::names::Resolution;
 use super::random::with_rng;
+use super::tls::ClientTls;
 
 /// What an upstream without any history is assumed to take, in microseconds.
 const UNKNOWN: f32 = 30_000.0;
@@ -39,6 +40,8 @@ pub(super) struct Shared {
     pub(super) typical: Latency,
     pub(super) budget: Budget,
     pub(super) load: Arc<Load>,
+    /// How TLS is spoken, if it is.
+    pub(super) tls: Option<Arc<ClientTls>>,
     pub(super) metrics: Arc<UpstreamMetrics>,
     /// As of the newest snapshot; locked while an ejection is decided.
     pub(super) members: Mutex<Members>,
@@ -99,6 +102,11 @@ impl Upstream {
     /// What its retries may cost.
     pub fn budget(&self) -> &Budget {
         &self.shared.budget
+    }
+
+    /// How TLS is spoken to its endpoints, if it is.
+    pub fn tls(&self) -> Option<&Arc<ClientTls>> {
+        self.shared.tls.as_ref()
     }
 
     /// Where what happens to it is counted.

@@ -12,10 +12,11 @@ use crate::routing::policy::upstream::{ConnectionPool, OutlierDetection};
 use crate::telemetry::metrics::Metrics;
 
 use super::breaker::ConnectionPermit;
-use super::connect::connect;
+use super::connect::open;
 use super::connection::Connection;
 use super::endpoint::Endpoint;
 use super::random::random;
+use super::tls::ClientTls;
 
 /// The ejection is over: a connection is to be opened, by the holder of this.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub struct Opening {
     pub permit: ConnectionPermit,
     /// How the connection is kept.
     pub pool: ConnectionPool,
+    /// How TLS is spoken, if it is.
+    pub tls: Option<Arc<ClientTls>>,
 }
 
 /// A half-open endpoint takes one request: the one of the holder of this.
@@ -62,7 +65,8 @@ impl Readmission {
     pub async fn open(mut self, rules: OutlierDetection, how: Opening, metrics: Arc<Metrics>) {
         self.rules = Arc::new(rules);
         let address = self.endpoint.address();
-        let Ok(stream) = connect(address, how.within, &how.addresses).await else {
+        let tls = how.tls.as_deref();
+        let Ok(stream) = open(address, how.within, &how.addresses, tls).await else {
             return;
         };
         let counted = metrics.upstream_connection(how.worker);

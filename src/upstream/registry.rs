@@ -33,6 +33,7 @@ use super::endpoint::{Endpoint, Origin};
 use super::latency::Latency;
 use super::live::{Endpoints, NamedUpstream, Shared, Upstream};
 use super::names::{Resolution, keep_resolved};
+use super::tls::ClientConfigs;
 
 /// What all upstreams share.
 #[derive(Clone, Debug)]
@@ -58,6 +59,7 @@ struct State {
     upstreams: BTreeMap<UpstreamId, (Spec, Arc<Upstream>)>,
     groups: BTreeMap<EndpointGroup, Group>,
     resolver: Option<Arc<TokioResolver>>,
+    tls: ClientConfigs,
 }
 
 /// What upstreams share that differ in their policy alone.
@@ -197,6 +199,7 @@ impl Registry {
     }
 
     fn shared(&self, state: &mut State, id: &UpstreamId) -> Arc<Shared> {
+        let State { groups, tls, .. } = state;
         let new = || {
             let metrics = self.settings.metrics.upstream(&id.to_string());
             let load = Load::new(self.epoch, self.settings.workers, Arc::clone(&metrics));
@@ -205,13 +208,14 @@ impl Registry {
                     typical: Latency::new(self.epoch),
                     budget: Budget::new(self.epoch),
                     load,
+                    tls: id.policy.tls.as_ref().map(|it| Arc::new(tls.client(it))),
                     metrics,
                     members: Mutex::default(),
                 }),
                 endpoints: HashMap::new(),
             }
         };
-        let group = state.groups.entry(id.group()).or_insert_with(new);
+        let group = groups.entry(id.group()).or_insert_with(new);
         Arc::clone(&group.shared)
     }
 
@@ -306,7 +310,10 @@ fn resolver(state: &mut State) -> Option<Arc<TokioResolver>> {
 /// Forgets the endpoints that no live upstream names, and what nothing shares any more.
 fn retire_unnamed(state: &mut State) {
     let State {
-        upstreams, groups, ..
+        upstreams,
+        groups,
+        tls,
+        ..
     } = state;
     let mut by_group: BTreeMap<EndpointGroup, Vec<&(Spec, Arc<Upstream>)>> = BTreeMap::new();
     for (id, upstream) in &*upstreams {
@@ -323,6 +330,7 @@ fn retire_unnamed(state: &mut State) {
         });
         !upstreams.is_empty()
     });
+    tls.retire_unused();
 }
 
 /// Whether an upstream has an endpoint at this address.

@@ -2,13 +2,13 @@
 //! next that comes free.
 
 use std::pin::pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout_at;
 
 use crate::failure::Cause;
 use crate::upstream::breaker::ConnectionPermit;
-use crate::upstream::connect::connect;
+use crate::upstream::connect::open;
 use crate::upstream::connection::Connection;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::pool::Reuse;
@@ -96,7 +96,8 @@ impl Attempts<'_> {
     ) -> Result<Connection, Miss> {
         let (limit, within) = (self.policy.timeouts.connect, self.connect_time());
         let rules = self.registry.address_rules();
-        let stream = connect(endpoint.address(), within, rules)
+        let tls = self.upstream.tls().map(|tls| &**tls);
+        let stream = open(endpoint.address(), within, rules, tls)
             .await
             .map_err(|error| {
                 // The endpoint did not have the time that it is allowed.
