@@ -118,8 +118,8 @@ fn one_worker_opens_the_connection_and_one_request_is_the_trial() {
         let over = start + Duration::from_secs(9);
         let connect = |standing: &Standing, now| standing.connect(now);
         assert_eq!(both(&standing, [connect, connect], over), 1);
-        standing.connected();
-        let try_it = |standing: &Standing, _| standing.start_trial();
+        standing.connected(over);
+        let try_it = |standing: &Standing, now| standing.start_trial(true, now);
         assert_eq!(both(&standing, [try_it, try_it], over), 1);
     });
 }
@@ -132,10 +132,10 @@ fn a_late_failure_does_not_disturb_the_trial() {
         standing.eject(&rules().ejection, start, 0.5);
         let over = start + Duration::from_secs(9);
         assert!(standing.connect(over));
-        standing.connected();
-        assert!(standing.start_trial());
+        standing.connected(over);
+        assert!(standing.start_trial(true, over));
         assert!(!standing.trial_succeeded(over));
-        assert!(standing.start_trial());
+        assert!(standing.start_trial(true, over));
         let late = |standing: &Standing, _| failed(standing);
         let succeed = |standing: &Standing, now| standing.trial_succeeded(now);
         assert_eq!(both(&standing, [late, succeed], over), 1);

@@ -167,8 +167,8 @@ impl Attempts<'_> {
         Ok(chosen)
     }
 
-    /// Chooses an endpoint. A request that can be repeated may be the one that a half-open endpoint is
-    /// tried with; one whose ejection is over is connected to on the side.
+    /// Chooses an endpoint. A request may be what a half-open endpoint is tried with; one whose
+    /// ejection is over is connected to on the side.
     fn choose(&self, tried: &[SocketAddr]) -> Result<(Arc<Endpoint>, Option<Trial>), Cause> {
         let Choice {
             endpoint,
@@ -176,7 +176,8 @@ impl Attempts<'_> {
             due,
         } = self.upstream.choose(&Wish {
             tried,
-            may_try: tried.is_empty() && self.progress.idempotent && self.upload.is_none(),
+            may_try: tried.is_empty(),
+            repeatable: self.progress.idempotent && self.upload.is_none(),
             slow_start: self.upstream.policy().slow_start.window,
         })?;
         if let Some(due) = due {

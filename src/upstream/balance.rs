@@ -25,6 +25,8 @@ pub struct Wish<'a> {
     pub tried: &'a [SocketAddr],
     /// Whether it may be what a half-open endpoint is tried with.
     pub may_try: bool,
+    /// Whether another endpoint could have it, should that fail.
+    pub repeatable: bool,
     /// Over which time an endpoint that joined gets its share.
     pub slow_start: Duration,
 }
@@ -79,7 +81,9 @@ impl EndpointSet {
         }
         let due = usable.iter().find_map(|e| Readmission::begin(e, now));
         if wish.may_try
-            && let Some(trial) = usable.iter().find_map(Trial::begin)
+            && let Some(trial) = usable
+                .iter()
+                .find_map(|e| Trial::begin(e, wish.repeatable, now))
         {
             let endpoint = Arc::clone(trial.endpoint());
             let trial = Some(trial);

@@ -3,6 +3,7 @@
 //! Closed, open and half-open have the meaning they have for circuit breakers: closed takes requests,
 //! open takes none, half-open is being tried. An endpoint that was left out is first tried by a
 //! connection that nobody waits for, then by one request at a time; only then it is closed again.
+//! The requests are such as can be repeated elsewhere; where none of these come, after a while any.
 //! Each time it fails anew it stays away twice as long; each minute in which it worked takes one
 //! doubling back.
 //!
@@ -15,6 +16,10 @@ use crate::routing::policy::upstream::{Ejection, OutlierDetection};
 
 /// Successes in the half-open state that close it.
 const SUCCESSES_TO_CLOSE: u8 = 2;
+
+/// So long a half-open endpoint waits for a request that can be repeated. One request that fails now
+/// and then is better than an endpoint that never comes back to an application of `POST` alone.
+const UNREPEATABLE_AFTER_MS: u64 = 10_000;
 
 /// So long an endpoint must work for one doubling to be forgotten.
 const FORGIVEN_AFTER_MS: u64 = 60_000;
@@ -62,6 +67,8 @@ pub enum State {
     },
     /// Half-open: one request at a time.
     Trying {
+        /// Since when.
+        since: u64,
         /// How often in a row it was ejected.
         ejections: u8,
         /// Requests that succeeded since.
@@ -170,9 +177,10 @@ impl State {
     }
 
     /// Half-open: the connection stands.
-    pub fn connected(self) -> Option<Self> {
+    pub fn connected(self, now: u64) -> Option<Self> {
         match self {
             Self::Connecting { ejections } => Some(Self::Trying {
+                since: now.min(LATEST_MS),
                 ejections,
                 successes: 0,
                 busy: false,
@@ -190,17 +198,21 @@ impl State {
     }
 
     /// Half-open: the next request, if none is on its way.
-    pub fn start_trial(self) -> Option<Self> {
+    pub fn start_trial(self, repeatable: bool, now: u64) -> Option<Self> {
         match self {
             Self::Trying {
+                since,
                 ejections,
                 successes,
                 busy: false,
-            } => Some(Self::Trying {
-                ejections,
-                successes,
-                busy: true,
-            }),
+            } if repeatable || now.saturating_sub(since) >= UNREPEATABLE_AFTER_MS => {
+                Some(Self::Trying {
+                    since,
+                    ejections,
+                    successes,
+                    busy: true,
+                })
+            }
             _ => None,
         }
     }
@@ -209,10 +221,12 @@ impl State {
     pub fn trial_abandoned(self) -> Option<Self> {
         match self {
             Self::Trying {
+                since,
                 ejections,
                 successes,
                 busy: true,
             } => Some(Self::Trying {
+                since,
                 ejections,
                 successes,
                 busy: false,
@@ -225,6 +239,7 @@ impl State {
     pub fn trial_succeeded(self, now: u64) -> Option<Self> {
         match self {
             Self::Trying {
+                since,
                 ejections,
                 successes,
                 busy: true,
@@ -237,6 +252,7 @@ impl State {
                 }
             } else {
                 Self::Trying {
+                    since,
                     ejections,
                     successes: successes + 1,
                     busy: false,
@@ -270,10 +286,11 @@ impl State {
             Self::Open { until, ejections } => (1, until, ejections, 0, 0),
             Self::Connecting { ejections } => (2, 0, ejections, 0, 0),
             Self::Trying {
+                since,
                 ejections,
                 successes,
                 busy,
-            } => (3, 0, ejections, successes, u8::from(busy)),
+            } => (3, since, ejections, successes, u8::from(busy)),
         };
         let small = u64::from(ejections) << 16 | u64::from(a) << 8 | u64::from(b);
         phase << 62 | at.min(LATEST_MS) << 24 | small
@@ -296,6 +313,7 @@ impl State {
             },
             2 => Self::Connecting { ejections },
             _ => Self::Trying {
+                since: at,
                 ejections,
                 successes: a,
                 busy: b != 0,

@@ -1,8 +1,8 @@
 //! The way back of an ejected endpoint, held by whoever takes the next step.
 //!
 //! First a connection that no client waits for: whoever finds that an ejection is over opens it on
-//! the side, and its request goes elsewhere. Then requests, one at a time and only such as can be
-//! repeated. Both steps are guards, so that a task that is dropped leaves the step to the next.
+//! the side, and its request goes elsewhere. Then requests, one at a time and as far as may be such as
+//! can be repeated. Both steps are guards, so that a task that is dropped leaves the step to the next.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -83,7 +83,7 @@ impl Drop for Readmission {
     fn drop(&mut self) {
         let standing = self.endpoint.standing();
         if self.succeeded {
-            standing.connected();
+            standing.connected(Instant::now());
         } else {
             standing.not_connected(&self.rules.ejection, Instant::now(), random());
         }
@@ -92,8 +92,9 @@ impl Drop for Readmission {
 
 impl Trial {
     /// If the endpoint is half-open and no other request is on its way to it.
-    pub(super) fn begin(endpoint: &Arc<Endpoint>) -> Option<Self> {
-        endpoint.standing().start_trial().then(|| Self {
+    pub(super) fn begin(endpoint: &Arc<Endpoint>, repeatable: bool, now: Instant) -> Option<Self> {
+        let standing = endpoint.standing();
+        standing.start_trial(repeatable, now).then(|| Self {
             endpoint: Arc::clone(endpoint),
             settled: false,
         })

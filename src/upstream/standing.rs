@@ -76,8 +76,9 @@ impl Standing {
     }
 
     /// The connection stands.
-    pub fn connected(&self) {
-        self.change(State::connected);
+    pub fn connected(&self, now: Instant) {
+        let now = self.millis(now);
+        self.change(|state| state.connected(now));
     }
 
     /// There is no connection to be had.
@@ -86,9 +87,11 @@ impl Standing {
         self.change(|state| state.not_connected(rules, now, random));
     }
 
-    /// Whether the caller may try it with a request.
-    pub fn start_trial(&self) -> bool {
-        self.change(State::start_trial).is_some()
+    /// Whether the caller may try it with a request; one that can be repeated may sooner.
+    pub fn start_trial(&self, repeatable: bool, now: Instant) -> bool {
+        let now = self.millis(now);
+        self.change(|state| state.start_trial(repeatable, now))
+            .is_some()
     }
 
     /// The request says nothing of the endpoint.

@@ -62,19 +62,28 @@ fn it_comes_back_by_a_connection_and_two_requests_one_at_a_time() {
     let rules = rules().ejection;
     let open = State::NEW.eject(&rules, 0, 0.5).unwrap();
     assert_eq!(open.connect(4_999), None);
-    assert_eq!(open.start_trial(), None);
+    assert_eq!(open.start_trial(true, 9_000), None);
     let connecting = open.connect(5_000).unwrap();
-    assert_eq!(connecting.start_trial(), None);
+    assert_eq!(connecting.start_trial(true, 9_000), None);
     assert_eq!(connecting.connect(9_000), None);
-    let half_open = connecting.connected().unwrap();
-    let busy = half_open.start_trial().unwrap();
-    assert_eq!(busy.start_trial(), None);
+    let half_open = connecting.connected(5_000).unwrap();
+    let busy = half_open.start_trial(true, 5_000).unwrap();
+    assert_eq!(busy.start_trial(true, 99_000), None);
     assert_eq!(busy.trial_abandoned(), Some(half_open));
     let once = busy.trial_succeeded(6_000).unwrap();
     assert!(!once.is_closed());
-    let twice = once.start_trial().unwrap().trial_succeeded(6_000).unwrap();
-    assert!(twice.is_closed());
+    let twice = once.start_trial(true, 6_000).unwrap();
+    assert!(twice.trial_succeeded(6_000).unwrap().is_closed());
     assert!(!busy.trial_failed(&rules, 6_000, 0.5).unwrap().is_closed());
+}
+
+#[test]
+fn a_request_that_cannot_be_repeated_is_a_trial_only_where_no_other_came_for_ten_seconds() {
+    let open = State::NEW.eject(&rules().ejection, 0, 0.5).unwrap();
+    let half_open = open.connect(5_000).unwrap().connected(5_000).unwrap();
+    assert_eq!(half_open.start_trial(false, 14_999), None);
+    assert!(half_open.start_trial(true, 14_999).is_some());
+    assert!(half_open.start_trial(false, 15_000).is_some());
 }
 
 fn states() -> impl Strategy<Value = State> {
@@ -92,6 +101,7 @@ fn states() -> impl Strategy<Value = State> {
         },
         2 => State::Connecting { ejections },
         _ => State::Trying {
+            since: at,
             ejections,
             successes: a,
             busy,

@@ -20,11 +20,11 @@ fn each_step_is_taken_once() {
     assert!(!standing.connect(after(4)));
     assert!(standing.connect(after(5)));
     assert!(!standing.connect(after(5)));
-    assert!(!standing.start_trial());
-    standing.connected();
+    assert!(!standing.start_trial(true, after(5)));
+    standing.connected(after(5));
     for last in [false, true] {
-        assert!(standing.start_trial());
-        assert!(!standing.start_trial());
+        assert!(standing.start_trial(true, after(6)));
+        assert!(!standing.start_trial(true, after(6)));
         assert_eq!(standing.trial_succeeded(after(6)), last);
     }
     assert!(standing.is_closed());
@@ -54,10 +54,10 @@ proptest! {
                     connecting = true;
                 },
                 6 => if connecting {
-                    standing.connected();
+                    standing.connected(now);
                     (connecting, successes) = (false, 0);
                 },
-                7 => if standing.start_trial() {
+                7 => if standing.start_trial(true, now) {
                     prop_assert!(!connecting && !trying && !closed);
                     trying = true;
                 },
