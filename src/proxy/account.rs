@@ -212,3 +212,61 @@ fn protocol(version: Version) -> &'static str {
         _ => "HTTP/2",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::proxy::forwarded::{Peer, TrustedProxies};
+    use crate::telemetry::metrics::Metrics;
+
+    /// What the metrics say of a request that ends with this.
+    fn counted(end: impl FnOnce(Box<Account>)) -> String {
+        let metrics = Metrics::new(1);
+        let client = ClientContext {
+            peer: Peer::new(([192, 0, 2, 1], 1).into(), &TrustedProxies::new(&[])),
+            tls: None,
+            worker: 0,
+            state: Arc::default(),
+            cut_off: Arc::default(),
+        };
+        let id = RequestId::assign(&mut HeaderMap::new(), false);
+        let begun = (Instant::now(), Arc::new(client));
+        // Counted for as long as somebody holds it.
+        let unrouted = metrics.unrouted();
+        end(Account::open(begun, id, Arc::clone(&unrouted), None));
+        let text = metrics.encode().unwrap();
+        let lines = text.lines().filter(|line| line.ends_with(" 1"));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn a_request_that_is_dropped_is_one_that_its_client_left() {
+        let text = counted(drop);
+        assert!(text.contains("status=\"499\""), "{text}");
+        assert!(text.contains("cause=\"client_aborted\""), "{text}");
+    }
+
+    #[test]
+    fn a_request_that_meets_a_fault_of_ours_is_an_internal_error() {
+        let text = counted(|account| {
+            let panics = AssertUnwindSafe(move || {
+                let _account = account;
+                panic!("a fault of ours");
+            });
+            assert!(catch_unwind(panics).is_err());
+        });
+        assert!(text.contains("status=\"500\""), "{text}");
+        assert!(text.contains("cause=\"internal\""), "{text}");
+    }
+
+    #[test]
+    fn a_request_that_is_cut_off_is_neither() {
+        let text = counted(|account| account.client.cut_off.store(true, Ordering::Relaxed));
+        assert!(text.contains("status=\"503\""), "{text}");
+        assert!(text.contains("cause=\"cut_off\""), "{text}");
+    }
+}
