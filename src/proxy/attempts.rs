@@ -195,7 +195,8 @@ impl Attempts<'_> {
         Ok((endpoint, trial))
     }
 
-    /// Another endpoint is tried at once, the same one only after a wait; whether there was one.
+    /// Another endpoint is tried at once, the same one only after a wait, if that leaves time for it;
+    /// whether there was one.
     async fn wait_before(&self, endpoint: &Endpoint, tried: &[SocketAddr]) -> Result<bool, Cause> {
         let repeats = tried
             .iter()
@@ -206,8 +207,11 @@ impl Attempts<'_> {
         };
         let random = with_rng(|rng| rng.random());
         let pause = backoff(&self.policy.retry, repeats, random);
-        if self.clock.left().is_some_and(|left| pause >= left) {
-            return Err(Cause::DeadlineExceeded);
+        let outlasts = self.clock.left().is_some_and(|left| pause >= left)
+            || self.clock.elapsed() + pause >= self.policy.retry.within;
+        if outlasts {
+            let failed = self.made.last().and_then(|attempt| attempt.cause);
+            return Err(failed.unwrap_or(Cause::DeadlineExceeded));
         }
         tokio::time::sleep(pause).await;
         Ok(true)

@@ -1,6 +1,7 @@
 //! Which requests are sent again, where to, and how often.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use bywash::faults::script::Script;
 use bywash::faults::{Fault, Peer};
@@ -222,8 +223,17 @@ async fn a_retried_answer_frees_its_connection_for_the_next_attempt() {
 #[tokio::test]
 async fn no_attempt_starts_when_the_time_for_attempts_is_over() {
     let peer = endpoints(2, Fault::ResetAfterRequest).await;
+    let gateway = Gateway::with(&[&peer], |policy| policy.retry.within = Duration::ZERO);
+    let (answer, entry) = gateway.outcome(get("/")).await;
+    assert_eq!((answer.status, entry.attempts.len()), (502, 1));
+}
+
+#[tokio::test]
+async fn a_wait_that_would_outlast_the_time_for_attempts_is_not_begun() {
+    let peer = endpoints(1, Fault::Refuse).await;
     let gateway = Gateway::with(&[&peer], |policy| {
-        policy.retry.within = std::time::Duration::ZERO
+        policy.retry.backoff_base = Duration::from_secs(1_000_000_000);
+        policy.retry.backoff_max = Duration::from_secs(1_000_000_000);
     });
     let (answer, entry) = gateway.outcome(get("/")).await;
     assert_eq!((answer.status, entry.attempts.len()), (502, 1));
