@@ -11,7 +11,7 @@ use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::control_plane::ControlPlane;
-use crate::objects::object;
+use crate::objects::{ingress, object};
 use crate::tenant::Tenant;
 use crate::wait::{SOON, eventually};
 
@@ -23,6 +23,7 @@ trials![
     a_policy_says_what_became_of_it_in_each_generation,
     a_policy_that_loses_to_an_older_one_says_so_until_that_is_gone,
     the_defaults_of_a_class_apply_and_say_for_whom,
+    of_two_installations_the_one_that_leads_to_a_service_speaks_of_its_policy,
     a_definition_that_is_installed_later_is_noticed,
 ];
 
@@ -425,6 +426,35 @@ async fn the_defaults_of_a_class_apply_and_say_for_whom() {
     let ancestors = told.status.unwrap().ancestors.unwrap();
     assert_eq!(ancestors[0].ancestor_ref.kind, "IngressClass");
     assert_eq!(ancestors[0].ancestor_ref.name, shop.name);
+}
+
+async fn of_two_installations_the_one_that_leads_to_a_service_speaks_of_its_policy() {
+    let (shop, other) = (Tenant::new().await, Tenant::new().await);
+    let web = shop.workload("web", 1).await;
+    web.slices().await;
+    let (_ours, theirs) = (shop.controller().await, other.controller().await);
+    let for_service = json!({"maintenance": {"enabled": true}, "targetRefs": [
+        {"group": "", "kind": "Service", "name": "web"},
+    ]});
+    let for_service = shop.create(policy("p", for_service)).await;
+    let nobody = [
+        "Accepted=False/TargetNotFound",
+        "ResolvedRefs=False/TargetNotFound",
+        "Programmed=False/TargetNotFound",
+        "Ready=False/TargetNotFound",
+    ];
+    has_conditions(&shop, &for_service, &nobody).await;
+
+    let led = shop.create(ingress(&other.name, "web", HOST, "web")).await;
+    theirs.processed(&led).await;
+    assert_eq!(
+        theirs.status(HOST, "/").await,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    let told = has_conditions(&shop, &for_service, &IN_FORCE).await;
+    let ancestors = told.status.unwrap().ancestors.unwrap();
+    let speakers: Vec<&str> = ancestors.iter().map(|it| &*it.controller_name).collect();
+    assert_eq!(speakers, [other.controller_name()]);
 }
 
 /// A definition concerns every controller of the cluster, hence a control plane of its own.
