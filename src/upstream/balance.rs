@@ -61,6 +61,15 @@ impl EndpointSet {
         }
     }
 
+    /// Those that no request uses while others are ready.
+    pub fn unused(&self) -> &[Arc<Endpoint>] {
+        if self.ready.is_empty() {
+            &[]
+        } else {
+            &self.draining
+        }
+    }
+
     /// Chooses an endpoint. `typical` is the time to a response head over the whole upstream, in
     /// microseconds.
     pub fn choose(

@@ -34,7 +34,7 @@ pub struct Endpoint {
     /// By worker.
     pools: Box<[Arc<Pool>]>,
     idle_life: Arc<IdleLife>,
-    /// No longer part of its upstream: takes no connection back.
+    /// It gets no new requests, so that it takes no connection back.
     retired: AtomicBool,
 }
 
@@ -217,8 +217,14 @@ impl Endpoint {
         self.pools.iter().map(|pool| pool.len()).sum()
     }
 
-    /// Takes it out of service: what is in flight finishes, idle connections close.
-    pub fn retire(&self) {
+    /// It gets new requests, though it may have been out of service.
+    pub(super) fn resume(&self) {
+        self.retired.store(false, Relaxed);
+    }
+
+    /// Takes it out of service: what is in flight finishes, idle connections close. One that
+    /// terminates is waiting for that.
+    pub(super) fn retire(&self) {
         self.retired.store(true, Relaxed);
         self.pools.iter().for_each(|pool| pool.clear());
     }

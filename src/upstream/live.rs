@@ -67,7 +67,10 @@ impl Shared {
         !self.lock().is_empty()
     }
 
+    /// Takes the endpoints of the newest snapshot, of which only the usable ones keep connections.
     pub(super) fn now_has(&self, set: &EndpointSet) {
+        set.usable().iter().for_each(|endpoint| endpoint.resume());
+        set.unused().iter().for_each(|endpoint| endpoint.retire());
         let before = std::mem::replace(&mut *self.lock(), set.usable().to_vec());
         drop(before);
     }

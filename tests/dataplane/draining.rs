@@ -41,13 +41,14 @@ async fn under_load_a_draining_endpoint_gets_no_new_request() {
     assert_eq!(gateway.metric("bywash_retries_total", ""), 0.0);
 }
 
-/// Its connections are still there, and it would still answer.
+/// A process that ends may be waiting for them to close; nothing will use them.
 #[tokio::test]
-async fn the_idle_connections_of_a_draining_endpoint_are_not_used() {
+async fn the_idle_connections_of_a_draining_endpoint_are_closed_and_not_used() {
     let (one, two) = (start(Fault::Echo).await, start(Fault::Echo).await);
     let gateway = Gateway::before(&[&one]);
     gateway.ask(get("/")).await.described();
     gateway.now_has([(&one, Draining), (&two, Ready)]);
+    until(&one, |counts| counts.left == 1).await;
     for _ in 0..20 {
         gateway.ask(get("/")).await.described();
         gateway.ask(post("/", "body")).await.described();
@@ -180,33 +181,36 @@ async fn a_request_that_waits_for_a_connection_goes_elsewhere_when_its_endpoint_
 }
 
 #[tokio::test]
-async fn an_endpoint_that_is_removed_loses_its_connections_but_for_those_in_use() {
-    let one = start(Script::on_request([Step::ReadBody, Step::Gate, send(OK)])).await;
-    let two = start(Fault::Echo).await;
-    let gateway = Gateway::before(&[&one]);
-    let mut clients = [gateway.client().await, gateway.client().await];
-    for client in &mut clients {
-        client.send(get("/")).await;
+async fn an_endpoint_that_drains_or_is_removed_loses_its_connections_but_for_those_in_use() {
+    for is_gone in [false, true] {
+        let one = start(Script::on_request([Step::ReadBody, Step::Gate, send(OK)])).await;
+        let two = start(Fault::Echo).await;
+        let gateway = Gateway::before(&[&one]);
+        let mut clients = [gateway.client().await, gateway.client().await];
+        for client in &mut clients {
+            client.send(get("/")).await;
+        }
+        until(&one, |counts| counts.waiting == 2).await;
+        one.open(1);
+        let [first, second] = &mut clients;
+        // Whoever it was has its answer and leaves the connection idle.
+        let (answered, waiting) = tokio::select! {
+            answer = first.answer("GET") => (answer, second),
+            answer = second.answer("GET") => (answer, first),
+        };
+        assert_eq!(answered.text(), "ok\n");
+        if is_gone {
+            gateway.now_has([(&two, Ready)]);
+        } else {
+            gateway.now_has([(&one, Draining), (&two, Ready)]);
+        }
+        until(&one, |counts| counts.left == 1).await;
+        one.open(1);
+        assert_eq!(waiting.answer("GET").await.text(), "ok\n");
+        until(&one, |counts| counts.left == 2).await;
+        gateway.ask(get("/")).await.described();
+        assert_eq!((one.requests(), two.requests()), (2, 1));
     }
-    until(&one, |counts| counts.waiting == 2).await;
-    one.open(1);
-    until(&one, |counts| counts.waiting == 1).await;
-    let [first, second] = &mut clients;
-    // Whoever it was has its answer and leaves the connection idle.
-    let (answered, waiting) = tokio::select! {
-        answer = first.answer("GET") => (answer, second),
-        answer = second.answer("GET") => (answer, first),
-    };
-    assert_eq!(answered.text(), "ok\n");
-    gateway.now_has([(&one, Draining), (&two, Ready)]);
-    gateway.ask(get("/")).await.described();
-    assert_eq!(one.counts().ended, 0);
-    gateway.now_has([(&two, Ready)]);
-    until(&one, |counts| counts.left == 1).await;
-    one.open(1);
-    assert_eq!(waiting.answer("GET").await.text(), "ok\n");
-    until(&one, |counts| counts.left == 2).await;
-    assert_eq!((one.requests(), two.requests()), (2, 1));
 }
 
 #[tokio::test]
@@ -217,6 +221,7 @@ async fn with_nothing_ready_a_draining_endpoint_serves() {
     for _ in 0..3 {
         gateway.ask(post("/", "body")).await.described();
     }
+    assert_eq!(one.connections(), 1);
     gateway.now_has([(&one, Draining), (&two, Ready)]);
     gateway.ask(get("/")).await.described();
     gateway.now_has([(&one, Draining), (&two, Draining)]);
@@ -224,6 +229,8 @@ async fn with_nothing_ready_a_draining_endpoint_serves() {
         gateway.ask(get("/")).await.described();
     }
     assert_eq!(one.requests() + two.requests(), 44);
+    // What was out of service keeps connections again.
+    assert!(one.connections() + two.connections() <= 4);
     gateway.now_has([]);
     assert_eq!(gateway.ask(get("/")).await.status, 503);
 }
