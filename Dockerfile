@@ -8,6 +8,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 
 FROM debian:bookworm-slim
 COPY --from=build /bywash /usr/local/bin/bywash
+# The roots by which upstreams with TLS are verified where no ConfigMap says otherwise.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 EXPOSE 8080 8443 9090
 USER 65532:65532
 ENTRYPOINT ["/usr/local/bin/bywash"]

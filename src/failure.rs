@@ -56,7 +56,7 @@ causes! {
     NoEndpoints => (503, "destination_unavailable"), ("no_endpoints", "NoEndpoints"), Never, Configuration,
         "the Service has no usable endpoint";
     CaUnavailable => (503, "destination_unavailable"), ("ca_unavailable", "CaUnavailable"), Never, Configuration,
-        "the certificates that the endpoint is to be verified by are missing or unusable";
+        "what the endpoint is to be verified by is missing or unusable";
     UnsupportedProtocol => (503, "destination_unavailable"), ("unsupported_protocol", "UnsupportedProtocol"), Never, Configuration,
         "the Service asks for a protocol that is not spoken to upstreams";
     Maintenance => (503, "destination_unavailable"), ("maintenance", "Maintenance"), Never, Configuration,

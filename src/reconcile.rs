@@ -122,6 +122,7 @@ impl Translated {
             services,
             slices,
             secrets,
+            config_maps,
             policies,
             unreadable,
             findings: read,
@@ -135,6 +136,7 @@ impl Translated {
             services,
             slices,
             secrets,
+            config_maps,
             policies,
             unreadable,
         };

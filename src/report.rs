@@ -39,18 +39,21 @@ pub enum Kind {
     EndpointSlice,
     /// `v1`, of type `kubernetes.io/tls`.
     Secret,
+    /// `v1`, with the label of those that hold certificates.
+    ConfigMap,
     /// `bywash.dev/v1alpha1`.
     GatewayPolicy,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Ingress,
         Self::IngressClass,
         Self::Service,
         Self::EndpointSlice,
         Self::Secret,
+        Self::ConfigMap,
         Self::GatewayPolicy,
     ];
 
@@ -62,6 +65,7 @@ impl Kind {
             Self::Service => "Service",
             Self::EndpointSlice => "EndpointSlice",
             Self::Secret => "Secret",
+            Self::ConfigMap => "ConfigMap",
             Self::GatewayPolicy => "GatewayPolicy",
         }
     }
@@ -70,7 +74,7 @@ impl Kind {
     pub fn api_version(self) -> &'static str {
         match self {
             Self::Ingress | Self::IngressClass => "networking.k8s.io/v1",
-            Self::Service | Self::Secret => "v1",
+            Self::Service | Self::Secret | Self::ConfigMap => "v1",
             Self::EndpointSlice => "discovery.k8s.io/v1",
             Self::GatewayPolicy => "bywash.dev/v1alpha1",
         }
@@ -210,6 +214,12 @@ codes! {
     UnsupportedParameters Warning,
     /// GatewayPolicies cannot be read: the definition or a right is missing.
     PoliciesUnavailable Warning,
+    /// ConfigMaps cannot be read: a right is missing.
+    ConfigMapsUnavailable Warning,
+    /// The ConfigMap with the certificates that verify endpoints does not exist.
+    CaNotFound Error,
+    /// The ConfigMap with the certificates that verify endpoints holds none that can be used.
+    InvalidCa Error,
     /// A section of a GatewayPolicy cannot be right.
     InvalidPolicy Error,
     /// Another GatewayPolicy has the same target.

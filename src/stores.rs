@@ -22,7 +22,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use kube::core::DeserializeGuard;
@@ -46,6 +46,8 @@ pub struct View {
     pub slices: Vec<Arc<EndpointSlice>>,
     /// From a cluster: only those of type `kubernetes.io/tls`.
     pub secrets: Vec<Arc<Secret>>,
+    /// From a cluster: only those that are labelled as holding certificates.
+    pub config_maps: Vec<Arc<ConfigMap>>,
     /// None where the cluster does not have the kind.
     pub policies: Vec<Arc<GatewayPolicy>>,
     /// Objects that exist but could not be read; in none of the lists above.
@@ -197,9 +199,10 @@ impl Feed {
         self.update(|shelves| shelves.published.apply(step));
     }
 
-    /// GatewayPolicies cannot be read, because of this; `gone` if there is no such kind.
-    pub(crate) fn lacks_policies(&self, finding: Finding, gone: bool) {
-        self.update(|shelves| shelves.policies.lack(finding, gone));
+    /// A kind cannot be read, because of this, and nobody shall wait for it; `gone` if there is no such
+    /// kind.
+    pub(crate) fn lacks<K: Watched>(&self, finding: Finding, gone: bool) {
+        self.update(|shelves| K::shelf(shelves).lack(finding, gone));
     }
 
     /// Takes everything that a directory holds.

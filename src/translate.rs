@@ -15,7 +15,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 
@@ -25,6 +25,7 @@ use crate::report::{Finding, ObjectRef};
 use crate::routing::policy::Policy;
 use crate::routing::snapshot::Snapshot;
 
+mod authority;
 mod backend;
 mod certificate;
 mod class;
@@ -40,6 +41,7 @@ mod tls;
 
 pub use last_good::LastGood;
 
+use authority::Authorities;
 use backend::Backends;
 use certificate::Certificates;
 use class::Classes;
@@ -47,7 +49,7 @@ use findings::Findings;
 use hosts::Hosts;
 use ingress::Claims;
 use names::Names;
-use policy::Policies;
+use policy::{Policies, Sections};
 
 /// Every object that is watched, as it is now.
 #[derive(Clone, Default)]
@@ -62,6 +64,8 @@ pub struct Objects {
     pub slices: Vec<Arc<EndpointSlice>>,
     /// The Secrets; from a cluster only those of type `kubernetes.io/tls`.
     pub secrets: Vec<Arc<Secret>>,
+    /// The ConfigMaps; from a cluster only those that are labelled as holding certificates.
+    pub config_maps: Vec<Arc<ConfigMap>>,
     /// The GatewayPolicies.
     pub policies: Vec<Arc<GatewayPolicy>>,
     /// Objects that exist but could not be read: their last good form stays in force. What was wrong
@@ -153,7 +157,8 @@ pub fn translate(objects: &Objects, settings: &Settings, last: &LastGood) -> Tra
     }
     claims.sort_by(|a, b| a.age(settings.origin).cmp(&b.age(settings.origin)));
 
-    let mut backends = Backends::new(&objects, settings, &mut names);
+    let authorities = Authorities::new(&objects, settings.origin, last.authorities());
+    let mut backends = Backends::new(&objects, settings, authorities, &mut names);
     let mut policies = Policies::read(
         (&objects, &claims),
         (settings, classes.parameters()),
@@ -162,7 +167,8 @@ pub fn translate(objects: &Objects, settings: &Settings, last: &LastGood) -> Tra
     );
     let hosts = Hosts::merge(&claims, settings.host_ownership, &mut findings);
     let mut served = hosts.resolve(&mut backends, &mut policies, &mut findings);
-    let upstreams = backends.finish();
+    policies.look_up(Sections::ca, |ca| backends.trusts(ca), &mut findings);
+    let (upstreams, authorities) = backends.finish();
 
     let mut certificates = Certificates::new(&objects, settings.origin, last.certificates());
     let without_rules = tls::assign(
@@ -191,6 +197,6 @@ pub fn translate(objects: &Objects, settings: &Settings, last: &LastGood) -> Tra
         findings: findings.finish(),
         ingresses,
         policies,
-        last_good: last.next(objects, certificates, sections),
+        last_good: last.next(objects, (certificates, authorities), sections),
     }
 }

@@ -163,6 +163,7 @@ fn objects(yaml: &str) -> Result<Objects, Failed> {
             Kind::Service => objects.services.push(typed(document)?),
             Kind::EndpointSlice => objects.slices.push(typed(document)?),
             Kind::Secret => objects.secrets.push(typed(document)?),
+            Kind::ConfigMap => objects.config_maps.push(typed(document)?),
             Kind::GatewayPolicy => objects.policies.push(typed(document)?),
         }
     }
@@ -179,6 +180,7 @@ fn reverse(objects: &mut Objects) {
     objects.services.reverse();
     objects.slices.reverse();
     objects.secrets.reverse();
+    objects.config_maps.reverse();
     objects.policies.reverse();
 }
 

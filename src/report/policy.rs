@@ -99,6 +99,9 @@ impl std::fmt::Display for Defect {
         let instead = match kept {
             true => "its last good form stays in force",
             false if *section == "targetRefs" => "it has no effect there",
+            false if *section == "upstreamTls" => {
+                "without TLS nothing is sent: requests for these endpoints are answered 503"
+            }
             false => "a less specific policy or the built-in values apply instead",
         };
         write!(f, "{section}: {why}; {instead}")

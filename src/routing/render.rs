@@ -158,7 +158,11 @@ fn write_upstream_policy(f: &mut Formatter<'_>, policy: &UpstreamPolicy) -> fmt:
         None => Ok(()),
         Some(UpstreamTls { server_name, trust }) => match trust {
             Trust::System => write!(f, " tls={server_name} (system roots)"),
-            Trust::Certificates(roots) => write!(f, " tls={server_name} ({} roots)", roots.len()),
+            Trust::Certificates(roots) => {
+                write!(f, " tls={server_name} ({} of a ConfigMap ", roots.len())?;
+                write_fingerprint(f, roots.iter().map(Vec::as_slice))?;
+                f.write_str(")")
+            }
         },
     }
 }
@@ -213,14 +217,27 @@ fn write_endpoints(f: &mut Formatter<'_>, endpoints: &EndpointSource) -> fmt::Re
 fn write_certificate(f: &mut Formatter<'_>, certificate: &Certificate) -> fmt::Result {
     let Certificate { chain, key: _ } = certificate;
     write!(f, "certificate ")?;
-    if let (Some(leaf), Some(suite)) = (chain.first(), TLS13_AES_128_GCM_SHA256.tls13()) {
-        let fingerprint = suite.common.hash_provider.hash(leaf);
-        for (i, byte) in fingerprint.as_ref().iter().enumerate() {
-            let separator = if i == 0 { "sha256=" } else { ":" };
-            write!(f, "{separator}{byte:02X}")?;
-        }
-    }
+    write_fingerprint(f, chain.first().map(|leaf| &**leaf))?;
     writeln!(f, " chain={}", chain.len())
+}
+
+/// Of one certificate, or of several, one after the other.
+fn write_fingerprint<'a>(
+    f: &mut Formatter<'_>,
+    certificates: impl IntoIterator<Item = &'a [u8]>,
+) -> fmt::Result {
+    let Some(suite) = TLS13_AES_128_GCM_SHA256.tls13() else {
+        return Ok(());
+    };
+    let mut hash = suite.common.hash_provider.start();
+    for certificate in certificates {
+        hash.update(certificate);
+    }
+    for (i, byte) in hash.finish().as_ref().iter().enumerate() {
+        let separator = if i == 0 { "sha256=" } else { ":" };
+        write!(f, "{separator}{byte:02X}")?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 //! Only Secrets of type `kubernetes.io/tls` are asked for, by field selector: the server never sends
 //! us another one. Asking for single Secrets of other types, to tell "of the wrong type" from
 //! "absent", would cost the right to `get` and a read per missing name; the finding names both
-//! possibilities instead.
+//! possibilities instead. Of ConfigMaps, only those with our label are asked for, in the same way.
 
 mod optional;
 mod trouble;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
@@ -36,6 +36,7 @@ use super::installation::stable_hash;
 use super::shelf::Watched;
 use super::{Feed, Source, source};
 use crate::api::policy::GatewayPolicy;
+use crate::api::policy::upstream::CA_LABEL;
 use trouble::Trouble;
 
 /// After which the server ends a watch, and we resume it, in seconds. A connection that died without
@@ -202,6 +203,11 @@ async fn run(client: Client, settings: Settings, feed: Arc<Feed>) {
     watch!(
         scoped::<Secret>(&client, namespace),
         config().fields("type=kubernetes.io/tls")
+    );
+    watch!(
+        scoped::<ConfigMap>(&client, namespace),
+        config().labels(&format!("{CA_LABEL}=true")),
+        optional::do_without_config_maps
     );
     watch!(
         scoped::<GatewayPolicy>(&client, namespace),

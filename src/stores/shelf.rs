@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -45,6 +45,7 @@ pub(crate) struct Shelves {
     pub(crate) services: Shelf<Service>,
     pub(crate) slices: Shelf<EndpointSlice>,
     pub(crate) secrets: Shelf<Secret>,
+    pub(crate) config_maps: Shelf<ConfigMap>,
     pub(crate) policies: Shelf<GatewayPolicy>,
     /// The Service whose addresses are published, when it is outside the watched namespace.
     pub(crate) published: Shelf<Service>,
@@ -132,6 +133,7 @@ watched! {
     Service in services,
     EndpointSlice in slices,
     Secret in secrets,
+    ConfigMap in config_maps,
 }
 
 impl<K> Default for Shelf<K> {
@@ -324,6 +326,7 @@ impl Shelves {
             && self.services.is_synced()
             && self.slices.is_synced()
             && self.secrets.is_synced()
+            && self.config_maps.is_synced()
             && self.policies.is_synced()
     }
 
@@ -336,6 +339,7 @@ impl Shelves {
                 Object::Service(object) => self.services.gather(key, object),
                 Object::EndpointSlice(object) => self.slices.gather(key, object),
                 Object::Secret(object) => self.secrets.gather(key, object),
+                Object::ConfigMap(object) => self.config_maps.gather(key, object),
                 Object::GatewayPolicy(object) => self.policies.gather(key, object),
             }
         }
@@ -344,6 +348,7 @@ impl Shelves {
         self.services.apply(Step::Complete);
         self.slices.apply(Step::Complete);
         self.secrets.apply(Step::Complete);
+        self.config_maps.apply(Step::Complete);
         self.policies.apply(Step::Complete);
         self.positions = contents.positions;
         self.findings = contents.findings;
@@ -359,6 +364,7 @@ impl Shelves {
                 + self.services.revision
                 + self.slices.revision
                 + self.secrets.revision
+                + self.config_maps.revision
                 + self.policies.revision,
             ..View::default()
         };
@@ -367,6 +373,7 @@ impl Shelves {
         view.services = self.services.show(&mut view);
         view.slices = self.slices.show(&mut view);
         view.secrets = self.secrets.show(&mut view);
+        view.config_maps = self.config_maps.show(&mut view);
         view.policies = self.policies.show(&mut view);
         view
     }
@@ -379,6 +386,7 @@ impl Shelves {
             Kind::Service => self.services.get(key).map(Entry::identity),
             Kind::EndpointSlice => self.slices.get(key).map(Entry::identity),
             Kind::Secret => self.secrets.get(key).map(Entry::identity),
+            Kind::ConfigMap => self.config_maps.get(key).map(Entry::identity),
             Kind::GatewayPolicy => self.policies.get(key).map(Entry::identity),
         }
         .cloned()

@@ -12,13 +12,15 @@ use k8s_openapi::api::networking::v1::{IngressBackend, IngressServiceBackend};
 
 use crate::failure::Cause;
 use crate::report::{Code, Kind, ObjectRef};
+use crate::routing::policy::upstream::{Trust, UpstreamPolicy, UpstreamTls};
 use crate::routing::snapshot::{EndpointSource, ServicePort, Target, Upstream, UpstreamId};
 
-use super::endpoints::endpoints;
+use super::authority::{Authorities, Defect, KnownAuthorities, Loaded};
+use super::endpoints::{Wanted, endpoints};
 use super::findings::Findings;
 use super::names::{self, Key, Names};
-use super::policy::Resolved;
-use super::service::{self, Place, Port};
+use super::policy::{Resolved, TlsReference, UPSTREAM_TLS, Unresolved};
+use super::service::{self, Place, Port, Protocol};
 use super::{Objects, Settings};
 
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -29,13 +31,24 @@ pub(super) struct Backends<'a> {
     slices: HashMap<Key<'a>, Vec<&'a EndpointSlice>, FixedState>,
     unreadable: &'a BTreeSet<ObjectRef>,
     allow_external_name: bool,
+    authorities: Authorities<'a>,
     names: &'a mut Names,
     upstreams: BTreeMap<UpstreamId, Upstream>,
+    /// Those with TLS, each once.
+    policies: BTreeSet<Arc<UpstreamPolicy>>,
 }
+
+/// Why a backend leads nowhere.
+type Nowhere = (Code, Cause, String);
 
 impl<'a> Backends<'a> {
     /// Indexes what backends may name.
-    pub(super) fn new(objects: &'a Objects, settings: &Settings, names: &'a mut Names) -> Self {
+    pub(super) fn new(
+        objects: &'a Objects,
+        settings: &Settings,
+        authorities: Authorities<'a>,
+        names: &'a mut Names,
+    ) -> Self {
         let services = objects.services.iter();
         let mut slices: HashMap<Key<'a>, Vec<&'a EndpointSlice>, FixedState> = HashMap::default();
         for slice in &objects.slices {
@@ -50,8 +63,10 @@ impl<'a> Backends<'a> {
             slices,
             unreadable: &objects.unreadable,
             allow_external_name: settings.allow_external_name,
+            authorities,
             names,
             upstreams: BTreeMap::new(),
+            policies: BTreeSet::new(),
         }
     }
 
@@ -84,9 +99,20 @@ impl<'a> Backends<'a> {
         }
     }
 
-    /// The upstreams that were resolved.
-    pub(super) fn finish(self) -> BTreeMap<UpstreamId, Upstream> {
-        self.upstreams
+    /// Whether a ConfigMap that a policy names says by what to verify.
+    pub(super) fn trusts(&mut self, ca: &(Arc<str>, Arc<str>)) -> Result<(), Unresolved> {
+        let (Defect { code, why }, instead) = match self.authorities.load((&ca.0, &ca.1)) {
+            Loaded::Usable(_) => return Ok(()),
+            Loaded::LastGood(_, defect) => (defect, "its last good certificates stay in use"),
+            Loaded::Unusable(defect) => (defect, "requests for these endpoints are answered 503"),
+        };
+        let why = format!("upstreamTls: {why}; {instead}");
+        Err(Unresolved { code, why })
+    }
+
+    /// The upstreams that were resolved, and what verifies endpoints.
+    pub(super) fn finish(self) -> (BTreeMap<UpstreamId, Upstream>, KnownAuthorities) {
+        (self.upstreams, self.authorities.finish())
     }
 
     fn upstream(
@@ -95,7 +121,7 @@ impl<'a> Backends<'a> {
         backend: &IngressServiceBackend,
         policy: &Resolved,
         findings: &mut Findings,
-    ) -> Result<UpstreamId, (Code, Cause, String)> {
+    ) -> Result<UpstreamId, Nowhere> {
         let IngressServiceBackend { name, port } = backend;
         let Some(service) = self.services.get(&(&**namespace, name.as_str())).copied() else {
             let reference = names::reference(Kind::Service, (namespace, name));
@@ -112,28 +138,97 @@ impl<'a> Backends<'a> {
             let message = format!("the Service {namespace}/{name} {}", it.why);
             (it.code, it.cause, message)
         })?;
+        let service = ServicePort {
+            namespace: Arc::clone(namespace),
+            name: self.names.share(name),
+            port: port.number,
+        };
+        let tls = self.tls(&service, &port, policy)?;
         let id = UpstreamId {
-            service: ServicePort {
-                namespace: Arc::clone(namespace),
-                name: self.names.share(name),
-                port: port.number,
-            },
-            policy: Arc::clone(&policy.policy.upstream),
+            service,
+            policy: self.with_tls(&policy.policy.upstream, tls),
         };
         if !self.upstreams.contains_key(&id) {
-            let endpoints = self.source(&id.service, port, findings);
+            let endpoints = self.source(&id, port, findings);
             self.upstreams.insert(id.clone(), Upstream { endpoints });
         }
         Ok(id)
     }
 
+    /// How TLS is spoken, where the policy or the Service asks for it; what the policy says goes first.
+    fn tls(
+        &mut self,
+        service: &ServicePort,
+        port: &Port<'_>,
+        policy: &Resolved,
+    ) -> Result<Option<UpstreamTls>, Nowhere> {
+        let ServicePort {
+            namespace, name, ..
+        } = service;
+        if policy.tls_is_wrong {
+            let message = format!(
+                "the endpoints of the Service {namespace}/{name} cannot be verified: the \
+                 {UPSTREAM_TLS} of a policy for it cannot be right"
+            );
+            return Err((Code::InvalidPolicy, Cause::CaUnavailable, message));
+        }
+        let of_service = TlsReference::default();
+        let TlsReference { ca, server_name } = match (&policy.tls, port.protocol) {
+            (Some(tls), _) => tls,
+            (None, Protocol::Tls) => &of_service,
+            (None, Protocol::Plain) => return Ok(None),
+        };
+        let trust = match ca {
+            None => Trust::System,
+            Some(ca) => match self.authorities.load((&ca.0, &ca.1)) {
+                Loaded::Usable(roots) | Loaded::LastGood(roots, _) => Trust::Certificates(roots),
+                Loaded::Unusable(Defect { code, why }) => {
+                    let message = format!(
+                        "the endpoints of the Service {namespace}/{name} cannot be verified: {why}"
+                    );
+                    return Err((code, Cause::CaUnavailable, message));
+                }
+            },
+        };
+        let server_name = match (server_name, &port.place) {
+            (Some(name), _) | (None, Place::Name(name)) => Arc::clone(name),
+            (None, Place::Slices { .. }) => self.names.share(&format!("{name}.{namespace}.svc")),
+        };
+        Ok(Some(UpstreamTls { server_name, trust }))
+    }
+
+    /// A policy with TLS; equal ones are one.
+    fn with_tls(
+        &mut self,
+        policy: &Arc<UpstreamPolicy>,
+        tls: Option<UpstreamTls>,
+    ) -> Arc<UpstreamPolicy> {
+        if tls.is_none() {
+            return Arc::clone(policy);
+        }
+        let policy = UpstreamPolicy {
+            tls,
+            ..UpstreamPolicy::clone(policy)
+        };
+        if let Some(known) = self.policies.get(&policy) {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(policy);
+        self.policies.insert(Arc::clone(&new));
+        new
+    }
+
     fn source(
         &self,
-        service: &ServicePort,
+        UpstreamId { service, policy }: &UpstreamId,
         port: Port<'_>,
         findings: &mut Findings,
     ) -> EndpointSource {
-        let Port { number, place } = port;
+        let Port {
+            number,
+            protocol: _,
+            place,
+        } = port;
         match place {
             Place::Name(name) => EndpointSource::Name { name, port: number },
             Place::Slices {
@@ -142,7 +237,15 @@ impl<'a> Backends<'a> {
             } => {
                 let slices = self.slices.get(&(&*service.namespace, &*service.name));
                 let slices = slices.map(Vec::as_slice).unwrap_or_default();
-                EndpointSource::Known(endpoints(slices, port_name, ipv6_first, findings))
+                let wanted = Wanted {
+                    port_name,
+                    ipv6_first,
+                    protocol: match policy.tls {
+                        Some(_) => Protocol::Tls,
+                        None => Protocol::Plain,
+                    },
+                };
+                EndpointSource::Known(endpoints(slices, wanted, findings))
             }
         }
     }

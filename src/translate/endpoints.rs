@@ -11,14 +11,24 @@ use crate::routing::snapshot::{EndpointSpec, EndpointState};
 
 use super::findings::Findings;
 use super::names;
-use super::service::is_plain_http;
+use super::service::{Protocol, spoken};
+
+/// Which endpoints are meant.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// The name of the port; empty where the Service has a single one without a name.
+    pub(super) port_name: &'a str,
+    /// Whether IPv6 is the Service's first family.
+    pub(super) ipv6_first: bool,
+    /// What is going to be spoken.
+    pub(super) protocol: Protocol,
+}
 
 /// The usable endpoints of one port: those of the Service's first address family, and those of the
 /// other only where the first has none. Sorted by address, each address once.
 pub(super) fn endpoints(
     slices: &[&EndpointSlice],
-    port_name: &str,
-    ipv6_first: bool,
+    wanted: Wanted<'_>,
     findings: &mut Findings,
 ) -> Vec<EndpointSpec> {
     let mut v4 = Vec::new();
@@ -34,9 +44,13 @@ pub(super) fn endpoints(
                 continue;
             }
         };
-        read_slice(slice, port_name, endpoints, findings);
+        read_slice(slice, wanted, endpoints, findings);
     }
-    let (first, second) = if ipv6_first { (v6, v4) } else { (v4, v6) };
+    let (first, second) = if wanted.ipv6_first {
+        (v6, v4)
+    } else {
+        (v4, v6)
+    };
     let mut endpoints = if first.is_empty() { second } else { first };
     endpoints.sort();
     endpoints.dedup_by_key(|endpoint| endpoint.address);
@@ -45,7 +59,7 @@ pub(super) fn endpoints(
 
 fn read_slice(
     slice: &EndpointSlice,
-    port_name: &str,
+    wanted: Wanted<'_>,
     out: &mut Vec<EndpointSpec>,
     findings: &mut Findings,
 ) {
@@ -56,7 +70,7 @@ fn read_slice(
         ports,
     } = slice;
     for port in ports.as_deref().unwrap_or_default() {
-        let Some(port) = read_port(slice, port, port_name, findings) else {
+        let Some(port) = read_port(slice, port, wanted, findings) else {
             continue;
         };
         for endpoint in endpoints {
@@ -72,7 +86,7 @@ fn read_slice(
 fn read_port(
     slice: &EndpointSlice,
     port: &EndpointPort,
-    port_name: &str,
+    wanted: Wanted<'_>,
     findings: &mut Findings,
 ) -> Option<u16> {
     let EndpointPort {
@@ -81,14 +95,23 @@ fn read_port(
         port,
         protocol,
     } = port;
+    let port_name = wanted.port_name;
     let tcp = protocol.as_deref().is_none_or(|it| it == "TCP");
     if !tcp || name.as_deref().unwrap_or_default() != port_name {
         return None;
     }
-    if let Some(protocol) = app_protocol.as_deref().filter(|it| !is_plain_http(it)) {
-        let why = format!(
-            "appProtocol '{protocol}' is not spoken to upstreams: these endpoints are left out"
-        );
+    let app_protocol = app_protocol.as_deref().unwrap_or_default();
+    let objection = match (spoken(app_protocol), wanted.protocol) {
+        (None, _) => Some("is not spoken to upstreams"),
+        // TLS is never left out by mistake; where it is wanted, it is spoken.
+        (Some(Protocol::Tls), Protocol::Plain) => Some(
+            "asks for TLS, which neither the appProtocol of the Service nor the upstreamTls of a \
+             policy does",
+        ),
+        (Some(_), _) => None,
+    };
+    if let Some(objection) = objection {
+        let why = format!("appProtocol '{app_protocol}' {objection}: these endpoints are left out");
         warn(slice, Code::UnsupportedProtocol, why, findings);
         return None;
     }

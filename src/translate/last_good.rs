@@ -9,11 +9,12 @@ use kube::Resource;
 use crate::report::{Kind, ObjectRef};
 
 use super::Objects;
+use super::authority::KnownAuthorities;
 use super::certificate::Parsed;
 use super::names;
 use super::policy::KnownSections;
 
-/// The last good form of each object that exists, and certificates parsed before.
+/// The last good form of each object that exists, and the certificates that were parsed before.
 ///
 /// Cheap to clone. The default is that of a process that has seen nothing yet.
 #[derive(Clone, Default)]
@@ -21,6 +22,7 @@ pub struct LastGood {
     /// Each existing object in its last readable form; nothing is unreadable in there.
     objects: Arc<Objects>,
     certificates: Arc<Parsed>,
+    authorities: Arc<KnownAuthorities>,
     sections: Arc<KnownSections>,
 }
 
@@ -40,6 +42,7 @@ impl LastGood {
             services,
             slices,
             secrets,
+            config_maps,
             policies,
             unreadable,
         } = now;
@@ -50,6 +53,7 @@ impl LastGood {
             services: with_last(Kind::Service, services, &last.services, unreadable),
             slices: with_last(Kind::EndpointSlice, slices, &last.slices, unreadable),
             secrets: with_last(Kind::Secret, secrets, &last.secrets, unreadable),
+            config_maps: with_last(Kind::ConfigMap, config_maps, &last.config_maps, unreadable),
             policies: with_last(Kind::GatewayPolicy, policies, &last.policies, unreadable),
             unreadable: unreadable.clone(),
         }
@@ -57,6 +61,10 @@ impl LastGood {
 
     pub(super) fn certificates(&self) -> &Parsed {
         &self.certificates
+    }
+
+    pub(super) fn authorities(&self) -> &KnownAuthorities {
+        &self.authorities
     }
 
     pub(super) fn sections(&self) -> &KnownSections {
@@ -67,13 +75,14 @@ impl LastGood {
     pub(super) fn next(
         &self,
         mut objects: Objects,
-        certificates: Parsed,
+        (certificates, authorities): (Parsed, KnownAuthorities),
         sections: KnownSections,
     ) -> Self {
         objects.unreadable.clear();
         Self {
             objects: Arc::new(objects),
             certificates: Arc::new(certificates),
+            authorities: Arc::new(authorities),
             sections: Arc::new(sections),
         }
     }

@@ -31,7 +31,7 @@ mod section_values;
 mod sections;
 
 use attach::Targets;
-pub(super) use sections::{Resolved, Sections};
+pub(super) use sections::{Resolved, Sections, TlsReference, UPSTREAM_TLS};
 
 /// How specific a policy is for a route; the order is the precedence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,10 +83,6 @@ struct Attached {
     limited: BTreeSet<ServicePort>,
 }
 
-#[expect(
-    dead_code,
-    reason = "the sections that name other objects are served next"
-)]
 /// Something that a section names and that cannot be found or used.
 pub(super) struct Unresolved {
     pub(super) code: Code,
@@ -144,10 +140,6 @@ impl<'a> Policies<'a> {
 
     /// Looks up what each policy names in one of its sections. What cannot be found or used is told
     /// to the policy, and stands in its status.
-    #[expect(
-        dead_code,
-        reason = "the sections that name other objects are served next"
-    )]
     pub(super) fn look_up<T>(
         &mut self,
         named: impl Fn(&Sections) -> Option<&T>,
@@ -178,9 +170,19 @@ impl<'a> Policies<'a> {
         if let Some(known) = self.resolved.get(&key) {
             return known.clone();
         }
-        let candidates: Vec<&Sections> = key.iter().map(|it| &self.all[*it].sections).collect();
-        let resolved = Sections::resolve(&candidates, self.builtin);
+        let resolved = self.join(&key);
         self.resolved.insert(key, resolved.clone());
+        resolved
+    }
+
+    /// What these policies say together.
+    fn join(&self, policies: &[usize]) -> Resolved {
+        let policies: Vec<&Attached> = policies.iter().map(|it| &self.all[*it]).collect();
+        let sections: Vec<&Sections> = policies.iter().map(|it| &it.sections).collect();
+        let mut resolved = Sections::resolve(&sections, self.builtin);
+        let mut about_tls = policies.iter();
+        let about_tls = about_tls.find(|it| it.sections.has_tls() || it.is_wrong_about_tls());
+        resolved.tls_is_wrong = about_tls.is_some_and(|it| it.is_wrong_about_tls());
         resolved
     }
 
@@ -204,8 +206,8 @@ impl<'a> Policies<'a> {
     pub(super) fn of_service(&self, namespace: &str, name: &str) -> Resolved {
         let service = names::reference(Kind::Service, (namespace, name));
         let own = self.by_target.get(&Attachment::Object(service));
-        let candidates: Vec<&Sections> = own.iter().map(|it| &self.all[**it].sections).collect();
-        Sections::resolve(&candidates, self.builtin)
+        let own: Vec<usize> = own.copied().into_iter().collect();
+        self.join(&own)
     }
 
     /// What became of each policy, sorted; and what each says, for the next translation.
@@ -357,6 +359,14 @@ impl<'a> Policies<'a> {
                 findings.add(object, Code::PolicyWithoutTarget, message.to_owned());
             }
         }
+    }
+}
+
+impl Attached {
+    /// Whether it asks for TLS in a way that cannot be right, and never did in another.
+    fn is_wrong_about_tls(&self) -> bool {
+        let mut defects = self.defects.iter();
+        defects.any(|it| it.section == UPSTREAM_TLS && !it.kept)
     }
 }
 

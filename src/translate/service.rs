@@ -14,7 +14,17 @@ use crate::routing::host::Hostname;
 pub(super) struct Port<'a> {
     /// Its number in the Service.
     pub(super) number: u16,
+    pub(super) protocol: Protocol,
     pub(super) place: Place<'a>,
+}
+
+/// What is spoken at a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// HTTP/1.1, and nothing more is said.
+    Plain,
+    /// HTTP/1.1 in TLS.
+    Tls,
 }
 
 /// Where the endpoints of a port are found.
@@ -69,10 +79,11 @@ pub(super) fn port<'a>(
         return external(spec, wanted, allow_external_name);
     }
     let found = find(spec, wanted)?;
-    let number = speakable(found)?;
+    let (number, protocol) = speakable(found)?;
     let family = spec.ip_families.as_ref().and_then(|it| it.first());
     Ok(Port {
         number,
+        protocol,
         place: Place::Slices {
             port_name: found.name.as_deref().unwrap_or_default(),
             ipv6_first: family.is_some_and(|it| it == "IPv6"),
@@ -101,12 +112,16 @@ fn external<'a>(
         Unusable::unknown(Code::InvalidExternalName, why)
     })?;
     let no_ports = spec.ports.as_ref().is_none_or(Vec::is_empty);
-    let number = match wanted.number {
-        Some(number) if no_ports => port_number(number)?,
+    let (number, protocol) = match wanted.number {
+        Some(number) if no_ports => (port_number(number)?, Protocol::Plain),
         _ => speakable(find(spec, wanted)?)?,
     };
     let place = Place::Name(host.as_str().into());
-    Ok(Port { number, place })
+    Ok(Port {
+        number,
+        protocol,
+        place,
+    })
 }
 
 /// The port by name or number; among several of a number the one for TCP.
@@ -136,8 +151,8 @@ fn is_tcp(port: &ServicePort) -> bool {
     port.protocol.as_deref().is_none_or(|it| it == "TCP")
 }
 
-/// The number of a port, if HTTP/1.1 over TCP is what its Service expects there.
-fn speakable(port: &ServicePort) -> Result<u16, Unusable> {
+/// The number of a port and what is spoken there, if HTTP/1.1 over TCP is what its Service expects.
+fn speakable(port: &ServicePort) -> Result<(u16, Protocol), Unusable> {
     let ServicePort {
         app_protocol,
         name: _,
@@ -151,20 +166,27 @@ fn speakable(port: &ServicePort) -> Result<u16, Unusable> {
         let why = format!("has {protocol} at port {number}, not TCP");
         return Err(Unusable::protocol(why));
     }
-    if let Some(protocol) = app_protocol.as_deref().filter(|it| !is_plain_http(it)) {
+    let app_protocol = app_protocol.as_deref().unwrap_or_default();
+    let Some(spoken) = spoken(app_protocol) else {
         let why = format!(
-            "has appProtocol '{protocol}' at port {number}, which is not spoken to upstreams: \
-             'http' and 'kubernetes.io/ws' are"
+            "has appProtocol '{app_protocol}' at port {number}, which is not spoken to upstreams: \
+             'http', 'https', 'kubernetes.io/ws' and 'kubernetes.io/wss' are"
         );
         return Err(Unusable::protocol(why));
-    }
-    port_number(*number)
+    };
+    Ok((port_number(*number)?, spoken))
 }
 
-/// Whether an `appProtocol` means HTTP/1.1 without TLS
+/// What an `appProtocol` means, if it is HTTP/1.1; WebSockets begin as such
 /// (<https://kubernetes.io/docs/concepts/services-networking/service/#application-protocol>).
-pub(super) fn is_plain_http(app_protocol: &str) -> bool {
-    matches!(app_protocol, "" | "kubernetes.io/ws") || app_protocol.eq_ignore_ascii_case("http")
+pub(super) fn spoken(app_protocol: &str) -> Option<Protocol> {
+    match app_protocol {
+        "" | "kubernetes.io/ws" => Some(Protocol::Plain),
+        "kubernetes.io/wss" => Some(Protocol::Tls),
+        name if name.eq_ignore_ascii_case("http") => Some(Protocol::Plain),
+        name if name.eq_ignore_ascii_case("https") => Some(Protocol::Tls),
+        _ => None,
+    }
 }
 
 fn port_number(number: i32) -> Result<u16, Unusable> {

@@ -175,15 +175,20 @@ pub const PORT: &[Rule<PortReference>] = &[Rule {
 
 /// About TLS to endpoints.
 pub const UPSTREAM_TLS: &[Rule<UpstreamTls>] = &[Rule {
-    cel: "!has(self.serverName) || self.serverName.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')",
+    cel: "!has(self.serverName) || self.serverName.matches('^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\
+          ([.][a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$')",
     message: "upstreamTls.serverName is a DNS name in lower case",
     holds: |tls| {
         let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-        tls.server_name.as_deref().is_none_or(|name| {
-            name.bytes().all(|b| inner(b) || b == b'-' || b == b'.')
-                && name.bytes().next().is_some_and(inner)
-                && name.bytes().last().is_some_and(inner)
-        })
+        let is_label = |label: &str| {
+            let label = label.as_bytes();
+            let ends = label.first().zip(label.last());
+            label.len() <= 63
+                && label.iter().all(|b| inner(*b) || *b == b'-')
+                && ends.is_some_and(|(first, last)| inner(*first) && inner(*last))
+        };
+        let name = tls.server_name.as_deref();
+        name.is_none_or(|name| name.split('.').all(is_label))
     },
 }];
 

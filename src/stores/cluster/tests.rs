@@ -74,6 +74,7 @@ async fn only_the_watched_namespace_is_asked_for_and_the_published_service_elsew
     tokio::spawn(watches);
     let expected = [
         "/api/v1/namespaces/infra/services",
+        "/api/v1/namespaces/shop/configmaps",
         "/api/v1/namespaces/shop/secrets",
         "/api/v1/namespaces/shop/services",
         "/apis/bywash.dev/v1alpha1/namespaces/shop/gatewaypolicies",

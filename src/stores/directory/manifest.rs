@@ -6,7 +6,7 @@
 //! from that: a number where Kubernetes wants a string is refused here too. When that fails, it is
 //! read again straight into its type, only to learn the line of the error.
 
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use serde::Deserialize;
@@ -178,6 +178,7 @@ impl Item<'_> {
             Kind::Service => Object::Service(self.typed::<Service>(metadata)?),
             Kind::EndpointSlice => Object::EndpointSlice(self.typed::<EndpointSlice>(metadata)?),
             Kind::Secret => Object::Secret(self.typed::<Secret>(metadata)?),
+            Kind::ConfigMap => Object::ConfigMap(self.typed::<ConfigMap>(metadata)?),
             Kind::GatewayPolicy => Object::GatewayPolicy(self.typed::<GatewayPolicy>(metadata)?),
         })
     }

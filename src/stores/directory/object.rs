@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -26,6 +26,7 @@ pub(in crate::stores) enum Object {
     Service(Arc<Service>),
     EndpointSlice(Arc<EndpointSlice>),
     Secret(Arc<Secret>),
+    ConfigMap(Arc<ConfigMap>),
     GatewayPolicy(Arc<GatewayPolicy>),
 }
 
@@ -114,6 +115,10 @@ impl Defaults for GatewayPolicy {
 }
 
 impl Defaults for IngressClass {
+    fn fill_in(&mut self) {}
+}
+
+impl Defaults for ConfigMap {
     fn fill_in(&mut self) {}
 }
 

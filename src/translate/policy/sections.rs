@@ -25,13 +25,15 @@ mod references;
 mod request;
 mod upstream;
 
-pub(in crate::translate) use references::{FallbackReference, TlsReference};
+pub(in crate::translate) use references::{FallbackReference, TlsReference, UPSTREAM_TLS};
 
 /// All sections, resolved. What names another object is looked up where it is needed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::translate) struct Resolved {
     pub(in crate::translate) policy: Arc<Policy>,
     pub(in crate::translate) tls: Option<TlsReference>,
+    /// TLS is asked for in a way that cannot be right: rather nothing than something else.
+    pub(in crate::translate) tls_is_wrong: bool,
     pub(in crate::translate) fallback: Option<FallbackReference>,
 }
 
@@ -90,7 +92,7 @@ macro_rules! sections {
                 } else {
                     Arc::new(policy)
                 };
-                Resolved { policy, tls, fallback }
+                Resolved { policy, tls, tls_is_wrong: false, fallback }
             }
 
             /// The same for people, with where each section is from.

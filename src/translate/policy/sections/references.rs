@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::networking::v1::{IngressServiceBackend, ServiceBackendPort};
+use rustls_pki_types::ServerName;
 
 use crate::api::policy::{GatewayPolicy, upstream as written};
 use crate::api::rules::upstream as rules;
 use crate::translate::names;
 
-use super::{Section, obey};
+use super::{Section, Sections, obey};
 
 /// The Service that stands in.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +24,21 @@ pub(in crate::translate) struct TlsReference {
     /// Namespace and name of the ConfigMap with the certificates; absent: the system's roots.
     pub(in crate::translate) ca: Option<(Arc<str>, Arc<str>)>,
     pub(in crate::translate) server_name: Option<Arc<str>>,
+}
+
+/// What [`upstream_tls`] reads.
+pub(in crate::translate) const UPSTREAM_TLS: &str = "upstreamTls";
+
+impl Sections {
+    /// Whether it says anything about TLS.
+    pub(in crate::translate) fn has_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// The ConfigMap by which endpoints are to be verified.
+    pub(in crate::translate) fn ca(&self) -> Option<&(Arc<str>, Arc<str>)> {
+        self.tls.as_ref()?.as_ref()?.ca.as_ref()
+    }
 }
 
 pub(super) fn fallback(policy: &GatewayPolicy) -> Section<Option<FallbackReference>> {
@@ -59,6 +75,13 @@ pub(super) fn upstream_tls(policy: &GatewayPolicy) -> Section<Option<TlsReferenc
         server_name,
     } = section;
     obey(rules::UPSTREAM_TLS, section)?;
+    if let Some(name) = server_name
+        && ServerName::try_from(name.as_str()).is_err()
+    {
+        return Err(format!(
+            "serverName: no certificate can have the name '{name}'"
+        ));
+    }
     let namespace = names::namespace(&policy.metadata);
     let ca = ca_config_map.as_ref();
     Ok(Some(Some(TlsReference {
