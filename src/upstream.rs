@@ -30,6 +30,7 @@ pub mod outlier;
 pub mod phantom;
 pub mod places;
 pub mod pool;
+mod probe;
 pub mod random;
 pub mod readmission;
 pub mod registry;

@@ -24,6 +24,7 @@ mod dataplane {
     mod ending;
     pub(crate) mod gateway;
     mod head;
+    mod health_check;
     mod http2;
     mod https;
     pub(crate) mod log;

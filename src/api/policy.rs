@@ -66,8 +66,10 @@ pub struct GatewayPolicySpec {
     /// How an endpoint begins that joins an upstream which already has some.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slow_start: Option<SlowStart>,
-    /// Probes of each endpoint, beside its readiness: one of http, tcp and grpc; none of them: off.
-    /// Default: off.
+    /// Probes of each endpoint by each replica of Bywash, beside its readiness: one of http, tcp and
+    /// grpc; none of them: off. An endpoint that is down gets no requests, even if it is the last one,
+    /// and begins slowly when it comes back. A new one is probed soon after it joins and, since it is
+    /// ready, takes requests until it is found down. Default: off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health_check: Option<HealthCheck>,
     /// Limits of the upstream, of each replica of Bywash: what exceeds them is answered 503 with

@@ -20,11 +20,13 @@ use crate::failure::Cause;
 mod causes;
 mod control;
 mod exposition;
+mod probes;
 mod process;
 mod routes;
 mod upstreams;
 
 pub use control::Control;
+pub use probes::ProbeCounters;
 pub use routes::{RouteLabels, RouteMetrics};
 pub use upstreams::{BreakerLimit, UpstreamMetrics};
 

@@ -17,7 +17,6 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use hickory_resolver::TokioResolver;
 
-use crate::failure::Cause;
 use crate::report::Overload;
 use crate::routing::policy::AddressRules;
 use crate::routing::snapshot::{
@@ -31,9 +30,12 @@ use super::breaker::Load;
 use super::budget::Budget;
 use super::endpoint::{Endpoint, Origin};
 use super::latency::Latency;
-use super::live::{Endpoints, NamedUpstream, Shared, Upstream};
-use super::names::{Resolution, keep_resolved};
+use super::live::{Endpoints, Shared, Upstream};
 use super::tls::ClientConfigs;
+use probing::Probers;
+
+mod named;
+mod probing;
 
 /// What all upstreams share.
 #[derive(Clone, Debug)]
@@ -67,6 +69,7 @@ struct State {
 struct Group {
     shared: Arc<Shared>,
     endpoints: HashMap<SocketAddr, Arc<Endpoint>>,
+    probers: Probers,
 }
 
 /// The live upstreams of one snapshot.
@@ -127,24 +130,6 @@ impl Registry {
         overloads.collect()
     }
 
-    /// Takes the addresses that a name resolved to.
-    fn resolved(&self, upstream: &NamedUpstream, addresses: &[SocketAddr]) {
-        let mut state = self.lock();
-        let named = (&upstream.id, &*upstream.shared);
-        let joined = upstream.shared.has_members().then(Instant::now);
-        let ready = addresses
-            .iter()
-            .map(|a| self.endpoint(&mut state, named, (*a, joined)))
-            .collect();
-        let set = EndpointSet {
-            ready,
-            draining: Vec::new(),
-        };
-        upstream.shared.now_has(&set);
-        upstream.resolved.store(Arc::new(Ok(set)));
-        retire_unnamed(&mut state);
-    }
-
     /// The same live upstream with other endpoints, or, where these come from elsewhere now, another.
     fn update(
         self: &Arc<Self>,
@@ -159,7 +144,10 @@ impl Registry {
                 set.store(Arc::new(next));
                 live
             }
-            _ => {
+            (_, before) => {
+                if let Endpoints::Known(_) = before {
+                    state.stop_probing(&live.id);
+                }
                 let next = self.build(state, &live.id, spec, Arc::clone(&live.shared));
                 // The addresses of one name serve until those of the next are there.
                 if let (Endpoints::Named(before), Endpoints::Named(next)) =
@@ -213,6 +201,7 @@ impl Registry {
                     members: Mutex::default(),
                 }),
                 endpoints: HashMap::new(),
+                probers: Probers::default(),
             }
         };
         let group = groups.entry(id.group()).or_insert_with(new);
@@ -220,14 +209,15 @@ impl Registry {
     }
 
     fn set(
-        &self,
+        self: &Arc<Self>,
         state: &mut State,
         upstream: (&UpstreamId, &Shared),
         specs: &[EndpointSpec],
     ) -> EndpointSet {
         let joined = upstream.1.has_members().then(Instant::now);
+        let down = self.probe(state, upstream, specs.iter().map(|spec| spec.address));
         let mut set = EndpointSet::default();
-        for spec in specs {
+        for spec in specs.iter().filter(|spec| !down.contains(&spec.address)) {
             let endpoint = self.endpoint(state, upstream, (spec.address, joined));
             match spec.state {
                 EndpointState::Ready => set.ready.push(endpoint),
@@ -259,52 +249,10 @@ impl Registry {
         }
     }
 
-    fn named(
-        self: &Arc<Self>,
-        state: &mut State,
-        (id, shared): (&UpstreamId, &Arc<Shared>),
-        target: (Arc<str>, u16),
-    ) -> Arc<NamedUpstream> {
-        let named = Arc::new(NamedUpstream {
-            id: id.clone(),
-            shared: Arc::clone(shared),
-            resolved: Resolution::unknown(),
-        });
-        let Some(resolver) = resolver(state) else {
-            named.resolved.store(Arc::new(Err(Cause::DnsError)));
-            return named;
-        };
-        let (registry, upstream) = (Arc::downgrade(self), Arc::downgrade(&named));
-        let take = move |result: Result<Vec<SocketAddr>, Cause>| {
-            let (Some(registry), Some(upstream)) = (registry.upgrade(), upstream.upgrade()) else {
-                return false;
-            };
-            match result {
-                Ok(addresses) => registry.resolved(&upstream, &addresses),
-                Err(cause) => upstream.not_resolved(cause),
-            }
-            true
-        };
-        tokio::spawn(keep_resolved(resolver, target, take));
-        named
-    }
-
     /// The maps are consistent between statements, so that a poisoned lock can be used.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Made when first needed: most installations never resolve a name.
-fn resolver(state: &mut State) -> Option<Arc<TokioResolver>> {
-    if state.resolver.is_none() {
-        let built = TokioResolver::builder_tokio().and_then(|builder| builder.build());
-        match built {
-            Ok(resolver) => state.resolver = Some(Arc::new(resolver)),
-            Err(error) => tracing::warn!(%error, "names of external Services cannot be resolved"),
-        }
-    }
-    state.resolver.clone()
 }
 
 /// Forgets the endpoints that no live upstream names, and what nothing shares any more.
@@ -321,24 +269,37 @@ fn retire_unnamed(state: &mut State) {
     }
     groups.retain(|id, group| {
         let upstreams = by_group.get(id).map(Vec::as_slice).unwrap_or_default();
-        group.endpoints.retain(|address, endpoint| {
-            let keep = upstreams.iter().any(|upstream| names(upstream, *address));
-            if !keep {
-                endpoint.retire();
-            }
-            keep
-        });
+        group.retire_unnamed(upstreams);
         !upstreams.is_empty()
     });
     tls.retire_unused();
 }
 
-/// Whether an upstream has an endpoint at this address.
-fn names((spec, live): &(Spec, Arc<Upstream>), address: SocketAddr) -> bool {
+impl Group {
+    /// Forgets the endpoints that none of its upstreams has.
+    fn retire_unnamed(&mut self, upstreams: &[&(Spec, Arc<Upstream>)]) {
+        let Self {
+            endpoints, probers, ..
+        } = self;
+        probers.retain(upstreams);
+        endpoints.retain(|address, endpoint| {
+            let mut upstreams = upstreams.iter();
+            let keep = upstreams.any(|upstream| names(upstream, probers, *address));
+            if !keep {
+                endpoint.retire();
+            }
+            keep
+        });
+    }
+}
+
+/// Whether an upstream has an endpoint at this address that may take requests.
+fn names((spec, live): &(Spec, Arc<Upstream>), probers: &Probers, address: SocketAddr) -> bool {
     match (&spec.endpoints, &live.endpoints) {
-        (EndpointSource::Known(specs), _) => specs
-            .binary_search_by(|spec| spec.address.cmp(&address))
-            .is_ok(),
+        (EndpointSource::Known(specs), _) => {
+            let found = specs.binary_search_by(|spec| spec.address.cmp(&address));
+            found.is_ok() && !probers.is_down(&live.id, address)
+        }
         (_, Endpoints::Named(named)) => match &**named.resolved.load() {
             Ok(set) => set.ready.iter().any(|e| e.address() == address),
             Err(_) => false,

@@ -30,6 +30,16 @@ pub struct ClientTls(Result<(TlsConnector, ServerName<'static>), rustls::Error>)
 pub(super) struct ClientConfigs(BTreeMap<Trust, Arc<ClientConfig>>);
 
 impl ClientTls {
+    /// The same for HTTP/2.
+    pub(super) fn for_http2(&self) -> Self {
+        let tls = self.0.clone();
+        Self(tls.map(|(connector, name)| {
+            let mut config = ClientConfig::clone(connector.config());
+            config.alpn_protocols = vec![b"h2".to_vec()];
+            (TlsConnector::from(Arc::new(config)), name)
+        }))
+    }
+
     /// Shakes hands on a connection that stands.
     ///
     /// # Errors

@@ -26,7 +26,7 @@ use bywash::telemetry::metrics::Metrics;
 use bywash::telemetry::spool::SpoolWriter;
 use bywash::upstream::registry::{Registry, Settings as UpstreamSettings};
 
-use super::client::{Answer, Client};
+use super::client::{Answer, Client, within};
 use super::log::{Entry, Log, log};
 
 /// A running data plane.
@@ -195,14 +195,20 @@ impl Gateway {
     /// Its upstreams have these endpoints from now on.
     pub(crate) fn now_has<const N: usize>(&self, endpoints: [(&Peer, EndpointState); N]) {
         let endpoints = endpoints.map(|(peer, state)| (peer.address(), state));
-        let mut snapshot = self.snapshot.lock().unwrap();
+        let mut snapshot = self.snapshot.lock().unwrap().clone();
         for spec in snapshot.upstreams.values_mut() {
             *spec = upstream(endpoints);
         }
+        self.serve(snapshot);
+    }
+
+    /// Serves this from now on.
+    pub(crate) fn serve(&self, snapshot: Snapshot) {
         let attached = self.registry.attach(&snapshot);
         let before = self.serving.load_full();
         let serving = compile(&snapshot, &attached, &before, &self.metrics);
         self.serving.store(Arc::new(serving));
+        *self.snapshot.lock().unwrap() = snapshot;
     }
 
     /// Ends the data plane without waiting for anybody.
@@ -243,6 +249,16 @@ impl Gateway {
             .filter(|line| line.starts_with(name) && line.contains(label));
         let values = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
         values.sum()
+    }
+
+    /// Waits until a metric satisfies a condition.
+    pub(crate) async fn until_metric(&self, name: &str, holds: impl Fn(f64) -> bool) {
+        let reached = async {
+            while !holds(self.metric(name, "")) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        within(name, reached).await;
     }
 }
 

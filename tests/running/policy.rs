@@ -165,6 +165,29 @@ fn a_limit_that_turns_requests_away_is_told_in_the_status() {
     assert_eq!(first.join().unwrap().status, 200);
 }
 
+#[test]
+fn an_endpoint_that_its_probes_find_down_gets_no_requests_until_they_find_it_up() {
+    let upstream = Upstream::start("cart", Answers::AtOnce);
+    let manifests = Manifests::routing(HOST, upstream.address);
+    let expecting = |status: u16| {
+        let http = format!("http: {{path: /healthz, expectedStatuses: ['{status}']}}");
+        let when = "interval: 1s, healthyThreshold: 1, unhealthyThreshold: 1";
+        policy(&format!("healthCheck: {{{http}, {when}}}"))
+    };
+    manifests.write("policy.yaml", &expecting(204));
+    let program = Program::standalone(manifests.path(), &[]);
+    let told = program.said("endpoint is down by its probe");
+    assert_eq!(told["why"], "it answered with status 200");
+    assert_eq!(told["endpoint"], upstream.address.to_string());
+    let answer = get(program.http, HOST, "/");
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(answer.head.contains("error=destination_unavailable"));
+
+    manifests.write("policy.yaml", &expecting(200));
+    program.said("endpoint is up again by its probe");
+    assert_eq!(get(program.http, HOST, "/").body, "cart");
+}
+
 /// Waits until the status of the policy holds all of these.
 fn status_says(manifests: &Manifests, parts: &[&str]) {
     let status = manifests

@@ -73,11 +73,12 @@ pub struct SlowStart {
 }
 
 /// Probes of each endpoint by each replica of Bywash, over connections of their own. An endpoint that
-/// is down gets no requests, even if it is the last one.
+/// is down gets no requests, even if it is the last one. A new one is probed soon after it joins and,
+/// since it is ready, takes requests until it is found down.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct HealthCheck {
-    /// Asks for a status with GET.
+    /// Asks for a status with GET, as bywash-probe in User-Agent; redirects are not followed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpProbe>,
     /// Opens a connection, with TLS where the upstream has it, and closes it.
@@ -86,13 +87,14 @@ pub struct HealthCheck {
     /// Asks for SERVING by the gRPC health checking protocol (grpc.health.v1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grpc: Option<GrpcProbe>,
-    /// From one probe to the next, at least 1s; spread in time over the endpoints. Default: 5s.
+    /// From one probe to the next, at least 1s; spread in time over the endpoints, with a jitter of a
+    /// tenth. Default: 5s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval: Option<DurationText>,
     /// Of one probe, the connection included; at most the interval. Default: 1s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<DurationText>,
-    /// So many good probes in a row make an endpoint healthy again. Default: 2.
+    /// So many good probes in a row bring an endpoint back that is down. Default: 2.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10))]
     pub healthy_threshold: Option<i32>,

@@ -118,6 +118,30 @@ fn failures(totals: &Totals) -> Vec<(&'static str, u64)> {
     LABELS.iter().copied().zip(counts).collect()
 }
 
+/// What was found by probes, of the upstreams that are probed.
+fn encode_probes(
+    encoder: &mut DescriptorEncoder,
+    upstreams: &[Arc<UpstreamMetrics>],
+) -> Result<(), Error> {
+    let probed = || upstreams.iter().filter(|it| it.probes().are_there());
+    let text = ("upstream_probes", "Probes of endpoints, by result");
+    let samples = probed().flat_map(|upstream| {
+        upstream.probes().by_result().map(|(result, count)| {
+            let labels = vec![("upstream", upstream.label()), ("result", result)];
+            (labels, count)
+        })
+    });
+    counter(encoder, text, samples)?;
+    let text = "Endpoints that are down as their probes say";
+    let name = "upstream_endpoints_probed_down";
+    let mut down = encoder.encode_descriptor(name, text, None, MetricType::Gauge)?;
+    for upstream in probed() {
+        down.encode_family(&[("upstream", upstream.label())])?
+            .encode_gauge(&upstream.probes().down())?;
+    }
+    Ok(())
+}
+
 impl Metrics {
     fn encode_routes(&self, encoder: &mut DescriptorEncoder) -> Result<(), Error> {
         let live = self.routes.live().into_iter();
@@ -278,7 +302,7 @@ impl Metrics {
                 .encode_family(&[("upstream", upstream.label())])?
                 .encode_gauge(&upstream.ejected_now())?;
         }
-        Ok(())
+        encode_probes(encoder, &upstreams)
     }
 
     fn encode_control(&self, encoder: &mut DescriptorEncoder) -> Result<(), Error> {

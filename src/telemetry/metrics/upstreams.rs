@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use super::probes::ProbeCounters;
+
 /// The counters of one upstream.
 #[derive(Debug)]
 pub struct UpstreamMetrics {
@@ -18,6 +20,7 @@ pub struct UpstreamMetrics {
     retries_over_budget: AtomicU64,
     turned_away: [AtomicU64; BreakerLimit::ALL.len()],
     idle_connections_cut: AtomicU64,
+    probes: ProbeCounters,
 }
 
 /// A limit of a circuit breaker.
@@ -82,6 +85,11 @@ impl UpstreamMetrics {
         self.idle_connections_cut.fetch_add(1, Relaxed);
     }
 
+    /// The probes of its endpoints.
+    pub fn probes(&self) -> &ProbeCounters {
+        &self.probes
+    }
+
     /// `namespace/service:port`.
     pub fn label(&self) -> &str {
         &self.label
@@ -133,6 +141,7 @@ impl Upstreams {
             retries_over_budget: AtomicU64::new(0),
             turned_away: Default::default(),
             idle_connections_cut: AtomicU64::new(0),
+            probes: ProbeCounters::default(),
         });
         known.insert(label, Arc::downgrade(&upstream));
         upstream

@@ -1,6 +1,11 @@
 //! What carries over from one snapshot to the next.
 
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket};
+
 use super::*;
+use crate::routing::policy::upstream::{HealthCheck, Probe, UpstreamPolicy};
 use crate::routing::snapshot::ServicePort;
 use crate::upstream::balance::Wish;
 
@@ -97,4 +102,90 @@ async fn the_addresses_of_a_name_serve_until_those_of_the_next_name_are_there() 
             .sum::<usize>(),
         1
     );
+}
+
+fn probed_each_10_ms(mut snapshot: Snapshot) -> Snapshot {
+    let policy = Arc::new(UpstreamPolicy {
+        health_check: Some(HealthCheck {
+            probe: Probe::Tcp,
+            interval: Duration::from_millis(10),
+            timeout: Duration::from_secs(10),
+            healthy_threshold: 1,
+            unhealthy_threshold: 1,
+        }),
+        ..UpstreamPolicy::default()
+    });
+    let upstreams = std::mem::take(&mut snapshot.upstreams);
+    snapshot.upstreams = upstreams
+        .into_iter()
+        .map(|(id, spec)| {
+            let policy = Arc::clone(&policy);
+            (UpstreamId { policy, ..id }, spec)
+        })
+        .collect();
+    snapshot
+}
+
+async fn until_usable(upstream: &Upstream, count: usize) {
+    let reached = async {
+        while upstream.usable() != count {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), reached)
+        .await
+        .unwrap();
+}
+
+/// What is down is still resolved and probed, and comes back as one that joins.
+#[tokio::test]
+async fn an_address_of_a_name_that_is_down_is_gone_for_requests_alone() {
+    let registry = Registry::new(Settings {
+        workers: 1,
+        address_rules: AddressRules {
+            allow_loopback: true,
+            prohibited: Vec::new(),
+        },
+        metrics: Metrics::new(1),
+    });
+    let listening = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let refusing = TcpSocket::new_v4().unwrap();
+    refusing.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let up = listening.local_addr().unwrap();
+    let down = refusing.local_addr().unwrap();
+    let upstream = only(registry.attach(&probed_each_10_ms(named("shop.test"))));
+    let Endpoints::Named(named) = &upstream.endpoints else {
+        panic!("{upstream:?}")
+    };
+    let mut addresses = [up, down];
+    addresses.sort_unstable();
+    registry.resolved(named, &addresses);
+    assert_eq!(upstream.usable(), 2);
+    until_usable(&upstream, 1).await;
+    registry.resolved(named, &addresses);
+    assert_eq!((upstream.usable(), choose(&upstream).address()), (1, up));
+
+    let _listening = refusing.listen(16).unwrap();
+    until_usable(&upstream, 2).await;
+    let state = registry.lock();
+    let endpoints = &state.groups.values().next().unwrap().endpoints;
+    let share = |address| endpoints[&address].share(Duration::from_secs(3_600), Instant::now());
+    assert_eq!(share(up), 1.0);
+    assert!(share(down) < 0.2);
+}
+
+/// A request that takes its time holds the upstream of before.
+#[tokio::test]
+async fn the_addresses_of_a_name_that_is_no_longer_served_change_nothing() {
+    let registry = registry();
+    let first = only(registry.attach(&named("first.test")));
+    let second = only(registry.attach(&named("second.test")));
+    let (Endpoints::Named(before), Endpoints::Named(now)) = (&first.endpoints, &second.endpoints)
+    else {
+        panic!("{first:?} {second:?}")
+    };
+    let address = |n| SocketAddr::from(([10, 0, 0, n], 80));
+    assert!(registry.resolved(now, &[address(2)]));
+    assert!(!registry.resolved(before, &[address(1)]));
+    assert_eq!(choose(&second).address(), address(2));
 }
