@@ -7,7 +7,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime};
 
 use http::{HeaderValue, Method, Version};
@@ -173,7 +172,7 @@ impl Drop for Account {
                 status,
                 complete: false,
                 ..
-            } if self.client.cut_off.load(Ordering::Relaxed) => Ending {
+            } if self.client.state.is_cut_off() => Ending {
                 status: if status == 0 {
                     Cause::CutOff.status().as_u16()
                 } else {
@@ -220,24 +219,25 @@ mod tests {
     use http::HeaderMap;
 
     use super::*;
+    use crate::proxy::client::{ConnectionState, Shutdown};
     use crate::proxy::forwarded::{Peer, TrustedProxies};
     use crate::telemetry::metrics::Metrics;
 
     /// What the metrics say of a request that ends with this.
-    fn counted(end: impl FnOnce(Box<Account>)) -> String {
-        let metrics = Metrics::new(1);
+    fn counted(end: impl FnOnce(Box<Account>, &Shutdown)) -> String {
+        let (metrics, shutdown) = (Metrics::new(1), Arc::<Shutdown>::default());
         let client = ClientContext {
             peer: Peer::new(([192, 0, 2, 1], 1).into(), &TrustedProxies::new(&[])),
             tls: None,
             worker: 0,
-            state: Arc::default(),
-            cut_off: Arc::default(),
+            state: Arc::new(ConnectionState::new(Arc::clone(&shutdown))),
         };
         let id = RequestId::assign(&mut HeaderMap::new(), false);
         let begun = (Instant::now(), Arc::new(client));
         // Counted for as long as somebody holds it.
         let unrouted = metrics.unrouted();
-        end(Account::open(begun, id, Arc::clone(&unrouted), None));
+        let account = Account::open(begun, id, Arc::clone(&unrouted), None);
+        end(account, &shutdown);
         let text = metrics.encode().unwrap();
         let lines = text.lines().filter(|line| line.ends_with(" 1"));
         lines.collect::<Vec<_>>().join("\n")
@@ -245,14 +245,14 @@ mod tests {
 
     #[test]
     fn a_request_that_is_dropped_is_one_that_its_client_left() {
-        let text = counted(drop);
+        let text = counted(|account, _| drop(account));
         assert!(text.contains("status=\"499\""), "{text}");
         assert!(text.contains("cause=\"client_aborted\""), "{text}");
     }
 
     #[test]
     fn a_request_that_meets_a_fault_of_ours_is_an_internal_error() {
-        let text = counted(|account| {
+        let text = counted(|account, _| {
             let panics = AssertUnwindSafe(move || {
                 let _account = account;
                 panic!("a fault of ours");
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_request_that_is_cut_off_is_neither() {
-        let text = counted(|account| account.client.cut_off.store(true, Ordering::Relaxed));
+        let text = counted(|_account, shutdown| shutdown.cut_off());
         assert!(text.contains("status=\"503\""), "{text}");
         assert!(text.contains("cause=\"cut_off\""), "{text}");
     }

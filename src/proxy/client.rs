@@ -24,8 +24,6 @@ pub(crate) struct ClientContext {
     pub(crate) worker: usize,
     /// How it goes.
     pub(crate) state: Arc<ConnectionState>,
-    /// Whether the process has ended without waiting for its requests any longer.
-    pub(crate) cut_off: Arc<AtomicBool>,
 }
 
 /// What a TLS handshake settled.
@@ -37,9 +35,29 @@ pub(crate) struct TlsSession {
     pub(crate) h2: bool,
 }
 
+/// How far the end of the process has come; one for all connections, which learn of it at once.
+#[derive(Debug, Default)]
+pub(crate) struct Shutdown {
+    draining: AtomicBool,
+    cut_off: AtomicBool,
+}
+
+impl Shutdown {
+    /// From now on each response is the last of its connection.
+    pub(super) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// What is still in flight is not waited for any longer.
+    pub(super) fn cut_off(&self) {
+        self.cut_off.store(true, Ordering::Relaxed);
+    }
+}
+
 /// How a connection goes.
 #[derive(Debug)]
 pub(crate) struct ConnectionState {
+    shutdown: Arc<Shutdown>,
     /// When the connection began.
     begun: Instant,
     /// When nothing was in progress any more, in nanoseconds after `begun`.
@@ -59,8 +77,6 @@ pub(crate) struct ConnectionState {
     abort: AtomicBool,
     /// Whether it has been idle for too long and should say so.
     retired: AtomicBool,
-    /// Whether a drain has begun, so that its next response is to be its last.
-    leaving: AtomicBool,
     /// Whether it ends because a head did not arrive in time, and the client was told.
     too_late: AtomicBool,
     /// Whether its client opens requests only to leave them.
@@ -72,10 +88,11 @@ pub(crate) struct ConnectionState {
 /// A client that does worse makes work for nothing (CVE-2023-44487).
 const RESET_WINDOW: u32 = 200;
 
-impl Default for ConnectionState {
+impl ConnectionState {
     /// Of a connection that begins now.
-    fn default() -> Self {
+    pub(crate) fn new(shutdown: Arc<Shutdown>) -> Self {
         Self {
+            shutdown,
             begun: Instant::now(),
             idle_from: AtomicU64::new(0),
             requests: AtomicU64::new(0),
@@ -86,14 +103,11 @@ impl Default for ConnectionState {
             tunnel: AtomicBool::new(false),
             abort: AtomicBool::new(false),
             retired: AtomicBool::new(false),
-            leaving: AtomicBool::new(false),
             too_late: AtomicBool::new(false),
             hostile: AtomicBool::new(false),
         }
     }
-}
 
-impl ConnectionState {
     /// Asks for a reset at the end of the connection: its message is cut short in a way that the
     /// client could not see (HTTP/1.0, where the end of the connection ends the message).
     pub(crate) fn abort(&self) {
@@ -139,12 +153,14 @@ impl ConnectionState {
         self.retired.load(Ordering::Relaxed)
     }
 
-    pub(super) fn leave(&self) {
-        self.leaving.store(true, Ordering::Relaxed);
+    /// Whether its next response is to be its last.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.shutdown.draining.load(Ordering::Relaxed)
     }
 
-    pub(super) fn is_leaving(&self) -> bool {
-        self.leaving.load(Ordering::Relaxed)
+    /// Whether it ends because the process did not wait for it.
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.shutdown.cut_off.load(Ordering::Relaxed)
     }
 
     pub(super) fn came_too_late(&self) {
@@ -215,6 +231,10 @@ impl Drop for InProgress {
 mod tests {
     use super::*;
 
+    fn state() -> Arc<ConnectionState> {
+        Arc::new(ConnectionState::new(Arc::default()))
+    }
+
     fn requests(state: &Arc<ConnectionState>, count: usize, answered: bool) {
         for _ in 0..count {
             let mut request = InProgress::begin(state, false);
@@ -226,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_connection_waits_when_its_last_response_has_ended() {
-        let state = Arc::default();
+        let state = state();
         let request = InProgress::begin(&state, false);
         assert!(!state.is_waiting());
         drop(request);
@@ -237,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_client_that_leaves_most_of_its_requests_is_hostile() {
-        let state = Arc::default();
+        let state = state();
         requests(&state, 90, true);
         requests(&state, 100, false);
         assert!(!state.is_hostile());
@@ -247,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_client_that_cancels_now_and_then_is_not() {
-        let state = Arc::default();
+        let state = state();
         for _ in 0..100 {
             requests(&state, 6, true);
             requests(&state, 4, false);

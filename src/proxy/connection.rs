@@ -196,9 +196,7 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
         false => Poll::Ready(()),
     });
     let mut drain = pin!(async {
-        if draining.wait_for(|draining| *draining).await.is_ok() {
-            state.leave();
-        }
+        let _ = draining.wait_for(|draining| *draining).await;
         timeout(patience, busy).await.is_ok()
     });
     let mut ending = false;

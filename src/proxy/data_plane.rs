@@ -8,7 +8,6 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 
 use super::admission::Admission;
-use super::client::ClientContext;
+use super::client::{ClientContext, Shutdown};
 use super::client_io::Limits;
 use super::connection::Handler;
 use super::forwarded::TrustedProxies;
@@ -48,13 +47,12 @@ pub struct DataPlane {
 #[derive(Debug)]
 struct Run {
     workers: watch::Sender<()>,
-    /// Told to the requests that are in flight then.
-    cut_off: Arc<AtomicBool>,
+    shutdown: Arc<Shutdown>,
 }
 
 impl Drop for Run {
     fn drop(&mut self) {
-        self.cut_off.store(true, Ordering::Relaxed);
+        self.shutdown.cut_off();
     }
 }
 
@@ -108,7 +106,7 @@ impl DataPlane {
         let (draining, drained) = watch::channel(false);
         let running = Run {
             workers: watch::Sender::new(()),
-            cut_off: Arc::default(),
+            shutdown: Arc::default(),
         };
         let (handovers, handed_over): (Vec<_>, Vec<_>) =
             (0..count).map(|_| mpsc::channel(HANDOVERS)).unzip();
@@ -125,7 +123,7 @@ impl DataPlane {
             metrics,
             handovers,
             draining: drained,
-            cut_off: Arc::clone(&running.cut_off),
+            shutdown: Arc::clone(&running.shutdown),
         });
         let listeners = by_worker(count, plain, secure);
         let workers = listeners.into_iter().zip(handed_over).enumerate();
@@ -182,6 +180,7 @@ impl DataPlane {
             mut ended,
             ..
         } = self;
+        running.shutdown.drain();
         draining.send_replace(true);
         let in_time = tokio::time::timeout(deadline, admission.quiet()).await;
         if in_time.is_err() {

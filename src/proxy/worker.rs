@@ -6,7 +6,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -16,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::admission::{Admission, Pass};
-use super::client::{ClientContext, TlsSession};
+use super::client::{ClientContext, ConnectionState, Shutdown, TlsSession};
 use super::client_io::{ClientIo, Limits, Transport};
 use super::connection::{Handler, serve};
 use super::forwarded::{Peer, TrustedProxies};
@@ -35,8 +34,7 @@ pub(crate) struct Shared<H> {
     /// Where each worker takes over connections of others.
     pub(crate) handovers: Vec<mpsc::Sender<Accepted>>,
     pub(crate) draining: watch::Receiver<bool>,
-    /// Whether what is still in flight is not waited for any longer.
-    pub(crate) cut_off: Arc<AtomicBool>,
+    pub(crate) shutdown: Arc<Shutdown>,
 }
 
 /// A connection that may stay.
@@ -191,8 +189,7 @@ fn spawn<H: Handler>(
             peer: Peer::new(address, &shared.proxies),
             tls,
             worker,
-            state: Arc::default(),
-            cut_off: Arc::clone(&shared.cut_off),
+            state: Arc::new(ConnectionState::new(Arc::clone(&shared.shutdown))),
         });
         let state = Arc::clone(&context.state);
         let io = ClientIo::new(transport, state, shared.limits, (pass, open));
