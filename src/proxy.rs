@@ -6,6 +6,7 @@
 
 mod account;
 mod admission;
+mod affinity;
 mod answer;
 mod attempts;
 mod cdn_loop;

@@ -194,6 +194,8 @@ codes! {
     InvalidExternalName Error,
     /// An EndpointSlice of a kind that cannot be used.
     UnsupportedEndpoints Warning,
+    /// The weight that an EndpointSlice gives its endpoints is none.
+    InvalidWeight Warning,
     /// The Secret does not exist.
     SecretNotFound Error,
     /// The Secret is not of type `kubernetes.io/tls`.

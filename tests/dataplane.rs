@@ -11,6 +11,7 @@ mod dataplane {
     #[macro_use]
     pub(crate) mod namespace;
 
+    mod balancing;
     mod big_body;
     mod blame;
     mod body;
@@ -36,6 +37,7 @@ mod dataplane {
     mod reuse;
     mod share;
     mod smuggling;
+    mod sticky;
     mod strangers;
     pub(crate) mod upgrade;
     mod uploads;

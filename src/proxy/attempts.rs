@@ -1,6 +1,5 @@
 //! The attempts of one request: endpoint by endpoint, until there is an answer or no more choice.
 
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,31 +8,30 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use rand::RngExt;
 use tokio::time::Sleep;
 
 use crate::failure::Cause;
 use crate::report::Attempt;
 use crate::routing::policy::Policy;
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::balance::{Choice, Wish};
 use crate::upstream::breaker::RequestPermit;
 use crate::upstream::connection::Connection;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::live::Upstream;
-use crate::upstream::random::with_rng;
-use crate::upstream::readmission::{Opening, Trial};
 use crate::upstream::registry::Registry;
 use crate::upstream::upload::{RequestBody, Turn, Upload};
 use crate::upstream::vanished::{LOOK, Watch};
 
+use super::affinity::Affinity;
 use super::clock::Clock;
 use super::head::Upgrade;
 use super::judge::{Verdict, is_idempotent, judge};
 use super::response_body::Lease;
-use super::retry::{Failed, Next, Progress, backoff, closes};
+use super::retry::{Failed, Next, Progress, closes};
+use choosing::{Chosen, Tried};
 
 mod booking;
+mod choosing;
 mod connecting;
 mod said;
 
@@ -49,6 +47,8 @@ pub(super) struct Attempts<'a> {
     /// The request as every endpoint gets it.
     pub(super) head: &'a Parts,
     pub(super) upgrade: Option<&'a Upgrade>,
+    /// To which endpoints it belongs, if to any.
+    pub(super) affinity: Option<Box<Affinity>>,
     pub(super) upload: Option<Arc<Upload>>,
     pub(super) clock: Clock,
     pub(super) timer: Pin<Box<Sleep>>,
@@ -101,8 +101,8 @@ impl Attempts<'_> {
     pub(super) async fn run(&mut self) -> Result<Answer, Cause> {
         self.progress.idempotent = is_idempotent(&self.head.method);
         self.admitted = self.upstream.admit()?;
-        let mut tried: Vec<SocketAddr> = Vec::new();
-        let mut again: Option<(Arc<Endpoint>, Option<Trial>)> = None;
+        let mut tried = Tried::default();
+        let mut again: Option<Chosen> = None;
         let budget = &self.policy.retry.budget;
         self.upstream.budget().deposit(budget, Instant::now());
         if !self.upstream.is_known() {
@@ -112,30 +112,28 @@ impl Attempts<'_> {
         loop {
             // One that drains by now, or is gone, closed the connection for that reason.
             let same = again.take();
-            let same = same.filter(|(endpoint, _)| self.upstream.uses(endpoint));
+            let same = same.filter(|same| self.upstream.uses(&same.endpoint));
             let reconnecting = same.is_some();
-            let (endpoint, trial) = match same {
+            let chosen = match same {
                 Some(same) => same,
                 None => self.next(&tried).await?,
             };
             if !reconnecting {
-                tried.push(endpoint.address());
+                tried.endpoints.push(chosen.endpoint.address());
             }
             let started = Instant::now();
-            let miss = match self.attempt(&endpoint, reconnecting).await {
-                Ok(Some(answer)) => {
-                    self.succeeded((&endpoint, trial), started, &answer);
-                    return Ok(self.give(answer));
-                }
+            let miss = match self.attempt(&chosen.endpoint, reconnecting).await {
+                Ok(Some(answer)) => return Ok(self.taken(chosen, started, answer)),
                 Ok(None) => continue,
                 Err(miss) => miss,
             };
-            let next = self.judge_miss(&endpoint, started, &miss);
+            let next = self.judge_miss(&chosen.endpoint, started, &miss);
             if next == Next::Reconnect {
-                again = Some((endpoint, trial));
+                again = Some(chosen);
                 continue;
             }
-            self.hold_against(&endpoint, trial, miss.failed);
+            tried.failed(chosen.endpoint.address(), miss.failed);
+            self.hold_against(&chosen.endpoint, chosen.trial, miss.failed);
             if next == Next::Stop {
                 let answer = miss.answer.ok_or(miss.failed.cause)?;
                 return Ok(self.give(answer));
@@ -157,64 +155,16 @@ impl Attempts<'_> {
         answer
     }
 
-    /// The next endpoint, once it may be tried.
-    async fn next(&self, tried: &[SocketAddr]) -> Result<(Arc<Endpoint>, Option<Trial>), Cause> {
-        let chosen = self.choose(tried)?;
-        if self.wait_before(&chosen.0, tried).await? {
-            // Endpoints came and went meanwhile.
-            return self.choose(tried);
+    /// Books the answer, and has the client come back to where it is from.
+    fn taken(&mut self, chosen: Chosen, started: Instant, mut answer: Answer) -> Answer {
+        if let Some(affinity) = &self.affinity
+            && chosen.trial.is_none()
+        {
+            let fields = answer.response.headers_mut();
+            affinity.keep(self.upstream, chosen.pin, fields);
         }
-        Ok(chosen)
-    }
-
-    /// Chooses an endpoint. A request may be what a half-open endpoint is tried with; one whose
-    /// ejection is over is connected to on the side.
-    fn choose(&self, tried: &[SocketAddr]) -> Result<(Arc<Endpoint>, Option<Trial>), Cause> {
-        let Choice {
-            endpoint,
-            trial,
-            due,
-        } = self.upstream.choose(&Wish {
-            tried,
-            may_try: tried.is_empty(),
-            repeatable: self.progress.idempotent && self.upload.is_none(),
-            slow_start: self.upstream.policy().slow_start.window,
-        })?;
-        if let Some(due) = due {
-            let how = Opening {
-                worker: self.worker,
-                within: self.policy.timeouts.connect,
-                addresses: self.registry.address_rules().clone(),
-                permit: self.upstream.background_permit(),
-                pool: self.upstream.policy().connection_pool,
-                tls: self.upstream.tls().cloned(),
-            };
-            let rules = self.upstream.policy().outlier_detection.clone();
-            tokio::spawn(due.open(rules, how, Arc::clone(self.metrics)));
-        }
-        Ok((endpoint, trial))
-    }
-
-    /// Another endpoint is tried at once, the same one only after a wait, if that leaves time for it;
-    /// whether there was one.
-    async fn wait_before(&self, endpoint: &Endpoint, tried: &[SocketAddr]) -> Result<bool, Cause> {
-        let repeats = tried
-            .iter()
-            .filter(|address| **address == endpoint.address())
-            .count();
-        let Ok(repeats @ 1..) = u32::try_from(repeats) else {
-            return Ok(false);
-        };
-        let random = with_rng(|rng| rng.random());
-        let pause = backoff(&self.policy.retry, repeats, random);
-        let outlasts = self.clock.left().is_some_and(|left| pause >= left)
-            || self.clock.elapsed() + pause >= self.policy.retry.within;
-        if outlasts {
-            let failed = self.made.last().and_then(|attempt| attempt.cause);
-            return Err(failed.unwrap_or(Cause::DeadlineExceeded));
-        }
-        tokio::time::sleep(pause).await;
-        Ok(true)
+        self.succeeded((&chosen.endpoint, chosen.trial), started, &answer);
+        self.give(answer)
     }
 
     /// Nothing, where the endpoint left before there was a connection to it.

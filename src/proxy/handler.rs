@@ -29,6 +29,7 @@ use crate::upstream::registry::Registry;
 use crate::upstream::upload::{ReplayMemory, Upload};
 
 use super::account::{Account, Described};
+use super::affinity::Affinity;
 use super::answer::{self, Asked, SERVER_NAME, X_REQUEST_ID};
 use super::attempts::{Answer, Attempts};
 use super::cdn_loop::LoopGuard;
@@ -68,6 +69,8 @@ struct Routed {
     /// The way to leave HTTP, if the request asks for it.
     on_upgrade: Option<OnUpgrade>,
     asked: Asked,
+    /// Who sent it.
+    sender: Client,
     route: Arc<LiveRoute>,
     policy: Arc<Policy>,
     account: Box<Account>,
@@ -177,6 +180,7 @@ impl Gateway {
             upload,
             on_upgrade,
             asked,
+            sender,
             route,
             policy,
             account,
@@ -248,6 +252,7 @@ async fn forward(
     };
     let started = request.account.started;
     let upload = request.upload.take();
+    let balancing = &upstream.policy().load_balancing;
     let mut attempts = Attempts {
         upstream,
         policy,
@@ -256,6 +261,7 @@ async fn forward(
         worker,
         head: &request.parts,
         upgrade: request.upgrade.as_ref(),
+        affinity: Affinity::of(balancing, &request.parts.headers, request.sender),
         clock: Clock::start(
             started,
             policy,

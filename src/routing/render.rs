@@ -13,8 +13,8 @@ use super::host::HostPattern;
 use super::policy::Policy;
 use super::policy::upstream::{Trust, UpstreamPolicy, UpstreamTls};
 use super::snapshot::{
-    Certificate, EndpointSource, EndpointSpec, EndpointState, Route, Snapshot, Target, Upstream,
-    VirtualHost,
+    Certificate, EndpointSource, EndpointSpec, EndpointState, PodRef, Route, Snapshot, Target,
+    Upstream, VirtualHost,
 };
 
 impl fmt::Display for Snapshot {
@@ -203,8 +203,11 @@ fn write_endpoints(f: &mut Formatter<'_>, endpoints: &EndpointSource) -> fmt::Re
         if *weight != 1 {
             write!(f, " weight={weight}")?;
         }
-        if let Some(pod) = pod {
-            write!(f, " pod={pod}")?;
+        if let Some(PodRef { name, uid }) = pod {
+            write!(f, " pod={name}")?;
+            if let Some(uid) = uid {
+                write!(f, " uid={uid}")?;
+            }
         }
         if let Some(zone) = zone {
             write!(f, " zone={zone}")?;
@@ -285,7 +288,10 @@ mod tests {
             state: EndpointState::Draining,
             weight: 1,
             zone: Some("a".into()),
-            pod: Some("cart-1".into()),
+            pod: Some(PodRef {
+                name: "cart-1".into(),
+                uid: Some("c0ffee".into()),
+            }),
         };
         let snapshot = Snapshot {
             hosts: BTreeMap::from([(HostPattern::parse("shop.example").unwrap(), host)]),
@@ -305,7 +311,7 @@ host shop.example
   Prefix /cart -> shop/cart:80 (Ingress shop/web)
   otherwise -> 503 UnknownUpstream (Ingress shop/web)
 upstream shop/cart:80
-  [fd00::7]:8080 draining pod=cart-1 zone=a
+  [fd00::7]:8080 draining pod=cart-1 uid=c0ffee zone=a
 "
         );
     }

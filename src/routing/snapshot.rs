@@ -151,7 +151,16 @@ pub struct EndpointSpec {
     /// Its topology zone, where known.
     pub zone: Option<Arc<str>>,
     /// The Pod behind it, in the Service's namespace, where known.
-    pub pod: Option<Arc<str>>,
+    pub pod: Option<PodRef>,
+}
+
+/// A Pod, in a namespace that is known.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PodRef {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What tells it from others of its name, before and after.
+    pub uid: Option<Arc<str>>,
 }
 
 /// What an EndpointSlice says of an endpoint

@@ -4,10 +4,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice};
 
 use crate::report::{Code, Kind};
-use crate::routing::snapshot::{EndpointSpec, EndpointState};
+use crate::routing::snapshot::{EndpointSpec, EndpointState, PodRef};
 
 use super::findings::Findings;
 use super::names;
@@ -23,6 +24,10 @@ pub(super) struct Wanted<'a> {
     /// What is going to be spoken.
     pub(super) protocol: Protocol,
 }
+
+/// On an EndpointSlice: what each of its endpoints weighs. For slices that people write; the
+/// controller of EndpointSlices keeps annotations of Services and Endpoints, not of slices.
+const WEIGHT: &str = "bywash.dev/weight";
 
 /// The usable endpoints of one port: those of the Service's first address family, and those of the
 /// other only where the first has none. Sorted by address, each address once.
@@ -69,12 +74,16 @@ fn read_slice(
         metadata: _,
         ports,
     } = slice;
+    let weight = weight(slice).unwrap_or_else(|why| {
+        warn(slice, Code::InvalidWeight, why, findings);
+        1
+    });
     for port in ports.as_deref().unwrap_or_default() {
         let Some(port) = read_port(slice, port, wanted, findings) else {
             continue;
         };
         for endpoint in endpoints {
-            match read_endpoint(endpoint, port, address_type) {
+            match read_endpoint(endpoint, (port, weight), address_type) {
                 Ok(endpoint) => out.extend(endpoint),
                 Err(why) => warn(slice, Code::UnsupportedEndpoints, why, findings),
             }
@@ -127,7 +136,7 @@ fn read_port(
 /// An endpoint that takes requests, or nothing where it takes none.
 fn read_endpoint(
     endpoint: &Endpoint,
-    port: u16,
+    (port, weight): (u16, u16),
     address_type: &str,
 ) -> Result<Option<EndpointSpec>, String> {
     let Endpoint {
@@ -149,15 +158,49 @@ fn read_endpoint(
     let ip = parsed
         .filter(|ip| ip.is_ipv6() == (address_type == "IPv6"))
         .ok_or_else(|| format!("'{address}' is not an {address_type} address"))?;
-    let pod = target_ref.as_ref();
-    let pod = pod.filter(|it| it.kind.as_deref() == Some("Pod"));
     Ok(Some(EndpointSpec {
         address: SocketAddr::new(ip, port),
         state,
-        weight: 1,
+        weight,
         zone: zone.as_deref().map(Into::into),
-        pod: pod.and_then(|it| it.name.as_deref()).map(Into::into),
+        pod: target_ref.as_ref().and_then(pod),
     }))
+}
+
+/// The Pod that is referred to.
+fn pod(target: &ObjectReference) -> Option<PodRef> {
+    let ObjectReference {
+        api_version: _,
+        field_path: _,
+        kind,
+        name,
+        namespace: _,
+        resource_version: _,
+        uid,
+    } = target;
+    let name = name.as_deref().filter(|_| kind.as_deref() == Some("Pod"))?;
+    Some(PodRef {
+        name: name.into(),
+        uid: uid.as_deref().map(Into::into),
+    })
+}
+
+/// What the endpoints of a slice weigh.
+fn weight(slice: &EndpointSlice) -> Result<u16, String> {
+    let annotations = slice.metadata.annotations.as_ref();
+    let Some(text) = annotations.and_then(|all| all.get(WEIGHT)) else {
+        return Ok(1);
+    };
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    let weight = text
+        .parse()
+        .ok()
+        .filter(|weight| digits && (1..=100).contains(weight));
+    weight.ok_or_else(|| {
+        format!(
+            "the annotation {WEIGHT} is '{text}', not a number from 1 to 100: its endpoints weigh 1"
+        )
+    })
 }
 
 /// What the conditions allow: unset `ready` means ready, and unset `serving` means the same as `ready`.

@@ -1,34 +1,52 @@
-//! The choice of an endpoint: the better of two drawn at random.
+//! The choice of an endpoint.
 //!
-//! The cost of an endpoint is what a request waits there: those before it and itself, times the
-//! average time to a response head. Drawing two and taking the cheaper one spreads the load without
-//! the herd that runs to the single cheapest. An endpoint of which nothing is known yet is taken to
-//! be as fast as the one that it is compared with.
+//! Most requests meet endpoints that all work: one or two are drawn by the upstream's algorithm, without
+//! a look at the others (`at_once`; only hashing compares all). Whatever is out of the ordinary (one
+//! that was drawn is ejected, the request has failed elsewhere, the endpoint of its key has enough to
+//! do) leads to a second look at all of them (`with_care`).
 //!
-//! Ejected endpoints are passed over. One that a drawn pair meets costs a look at the whole set; while
-//! all work, it costs two loads.
+//! The endpoint that a client is pinned to goes before every algorithm, and one that is tried after
+//! its ejection before all others.
+
+mod draw;
+pub mod hash;
+pub mod pin;
+mod rendezvous;
+pub mod set;
+pub mod turns;
+mod two;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rand::RngExt;
 use rand::rngs::SmallRng;
+
+use crate::routing::policy::upstream::{Algorithm, UpstreamPolicy};
 
 use super::endpoint::Endpoint;
 use super::readmission::{Readmission, Trial};
+use draw::Order;
+use pin::EndpointPin;
+use set::{Candidates, Member, Members};
+use turns::Turns;
+use two::Measure;
 
 /// What a request wants of its next endpoint.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wish<'a> {
     /// Endpoints that it has tried: others are preferred.
     pub tried: &'a [SocketAddr],
+    /// Those of them that could not be connected to: others in another zone are preferred.
+    pub unreachable: &'a [SocketAddr],
     /// Whether it may be what a half-open endpoint is tried with.
     pub may_try: bool,
     /// Whether another endpoint could have it, should that fail.
     pub repeatable: bool,
-    /// Over which time an endpoint that joined gets its share.
-    pub slow_start: Duration,
+    /// The hash of what it carries to be assigned by, where it carries that.
+    pub key: Option<u64>,
+    /// The endpoints that its client is pinned to, here or elsewhere.
+    pub pins: &'a [EndpointPin],
 }
 
 /// An endpoint, and what is to be done about the others.
@@ -36,234 +54,213 @@ pub struct Wish<'a> {
 pub struct Choice {
     /// Where the request goes.
     pub endpoint: Arc<Endpoint>,
+    /// By what a client comes back to it.
+    pub pin: EndpointPin,
     /// It is half-open, and tried with this request.
     pub trial: Option<Trial>,
     /// Another one's ejection is over.
     pub due: Option<Readmission>,
 }
 
-/// The endpoints of an upstream at one moment.
-#[derive(Debug, Default)]
-pub struct EndpointSet {
-    /// Those that take new requests.
-    pub ready: Vec<Arc<Endpoint>>,
-    /// Those that terminate but still serve: used when nothing is ready.
-    pub draining: Vec<Arc<Endpoint>>,
+/// Chooses endpoints of one upstream at one moment.
+#[derive(Debug)]
+pub struct Balancer<'a> {
+    /// How the upstream is treated.
+    pub policy: &'a UpstreamPolicy,
+    /// Whose turn it is.
+    pub turns: &'a Turns,
+    /// The time to a response head over the whole upstream, in microseconds.
+    pub typical: f32,
+    /// The moment.
+    pub now: Instant,
 }
 
-impl EndpointSet {
-    /// Those that a request may use now.
-    pub fn usable(&self) -> &[Arc<Endpoint>] {
-        if self.ready.is_empty() {
-            &self.draining
-        } else {
-            &self.ready
+/// How the algorithm of an upstream goes about one request.
+#[derive(Clone, Copy, Debug)]
+enum Method<'a> {
+    /// Draws two and takes the better one.
+    Better(Measure),
+    /// Draws one.
+    Drawn(Order<'a>),
+    /// Takes the first in the order of a key.
+    Owner(u64),
+}
+
+impl Balancer<'_> {
+    /// Chooses one of these; `None` only where there is none.
+    pub fn choose(&self, members: &Members, wish: &Wish<'_>, rng: &mut SmallRng) -> Option<Choice> {
+        let of = Candidates::new(members, self.now);
+        let method = self.method(wish.key);
+        let own = members.pinned(wish.pins);
+        let met = match own {
+            Some(own) => Some((own, is_closed(own))),
+            None if wish.tried.is_empty() => Some(at_once(&of, method, rng)?),
+            None => None,
+        };
+        match met {
+            Some((member, true)) if wish.tried.is_empty() => Some(Choice::of(member)),
+            met => self.with_care(&of, method, wish, (own, met.map(|(member, _)| member)), rng),
         }
     }
 
-    /// Those that no request uses while others are ready.
-    pub fn unused(&self) -> &[Arc<Endpoint>] {
-        if self.ready.is_empty() {
-            &[]
-        } else {
-            &self.draining
+    /// A request without a key goes where the default algorithm sends it.
+    fn method(&self, key: Option<u64>) -> Method<'_> {
+        let typical = self.typical;
+        match (&self.policy.load_balancing.algorithm, key) {
+            (Algorithm::ConsistentHash(_), Some(key)) => Method::Owner(key),
+            (Algorithm::PeakEwma | Algorithm::ConsistentHash(_), _) => {
+                Method::Better(Measure::Wait { typical })
+            }
+            (Algorithm::LeastRequest, _) => Method::Better(Measure::Requests { typical }),
+            (Algorithm::RoundRobin, _) => Method::Drawn(Order::InTurn(self.turns)),
+            (Algorithm::Random, _) => Method::Drawn(Order::Random),
         }
     }
 
-    /// Chooses an endpoint. `typical` is the time to a response head over the whole upstream, in
-    /// microseconds.
-    pub fn choose(
+    /// The choice with a look at all endpoints: the request's own, if it has one, and what was met
+    /// without that look.
+    fn with_care<'m>(
         &self,
+        of: &Candidates<'m>,
+        method: Method<'_>,
         wish: &Wish<'_>,
-        (typical, now): (f32, Instant),
+        (own, met): (Option<&'m Member>, Option<&'m Member>),
         rng: &mut SmallRng,
     ) -> Option<Choice> {
-        let usable = self.usable();
-        let better = |a: &Arc<Endpoint>, b: &Arc<Endpoint>, rng: &mut SmallRng| {
-            let second = is_better(b, a, (wish.slow_start, typical, now), rng);
-            Arc::clone(if second { b } else { a })
-        };
-        let (a, b) = two_of(usable.len(), rng);
-        let (a, b) = (usable.get(a)?, usable.get(b)?);
-        if wish.tried.is_empty() && a.standing().is_closed() && b.standing().is_closed() {
-            return Some(Choice::of(better(a, b, rng)));
-        }
-        let due = usable.iter().find_map(|e| Readmission::begin(e, now));
+        let mut all = of.members.iter();
+        let due = all.find_map(|it| Readmission::begin(&it.endpoint, self.now));
         if wish.may_try
-            && let Some(trial) = usable
-                .iter()
-                .find_map(|e| Trial::begin(e, wish.repeatable, now))
+            && let Some((member, trial)) = self.trial(of, method, (own, wish.repeatable))
         {
-            let endpoint = Arc::clone(trial.endpoint());
-            let trial = Some(trial);
             return Some(Choice {
-                endpoint,
-                trial,
+                trial: Some(trial),
                 due,
+                ..Choice::of(member)
             });
         }
-        let fresh = |e: &Endpoint| !wish.tried.contains(&e.address());
-        let closed = |e: &Endpoint| e.standing().is_closed();
-        let (a, b) = draw(usable, |e| closed(e) && fresh(e), rng)
-            .or_else(|| draw(usable, closed, rng))
-            .or_else(|| draw(usable, fresh, rng))
-            .unwrap_or((a, b));
+        let owned = matches!(method, Method::Owner(_));
+        let panics = self.panics(of.members);
+        let usable = |member: &Member| panics || is_closed(member);
+        let fresh = |member: &Member| !wish.tried.contains(&member.endpoint.address());
+        // For a key it matters more where it goes when its endpoint stays away.
+        let unreachable = if owned { &[] } else { wish.unreachable };
+        let lost = lost_zones(of.members, unreachable);
+        let elsewhere = |member: &Member| {
+            let zone = member.zone.as_deref();
+            zone.is_none_or(|zone| !lost.contains(&zone))
+        };
+        // Drawn anew, those in use would have more than their part.
+        let met = met.filter(|_| panics && !owned);
+        let mut pick = |wanted: &dyn Fn(&Member) -> bool| pick(of, method, wanted, rng);
+        let member = own
+            .or(met)
+            .filter(|member| usable(member) && fresh(member))
+            .or_else(|| pick(&|member| usable(member) && fresh(member) && elsewhere(member)))
+            .or_else(|| pick(&|member| usable(member) && fresh(member)))
+            .or_else(|| pick(&usable))
+            .or_else(|| pick(&fresh))
+            .or_else(|| pick(&|_| true))?;
         Some(Choice {
             due,
-            ..Choice::of(better(a, b, rng))
+            ..Choice::of(member)
+        })
+    }
+
+    /// A half-open endpoint that a request is to try: its own, if it has one, else any.
+    fn trial<'m>(
+        &self,
+        of: &Candidates<'m>,
+        method: Method<'_>,
+        (own, repeatable): (Option<&'m Member>, bool),
+    ) -> Option<(&'m Member, Trial)> {
+        let begin = |member: &'m Member| {
+            let trial = Trial::begin(&member.endpoint, repeatable, self.now)?;
+            Some((member, trial))
+        };
+        match (own, method) {
+            (Some(own), _) => begin(own),
+            (None, Method::Owner(key)) => begin(rendezvous::first(of, key, |_| true)?),
+            (None, _) => of.members.iter().find_map(begin),
+        }
+    }
+
+    /// Whether so many are ejected that the ejections are to be ignored: more likely than that most
+    /// endpoints are broken is that something else is, and those that are left would break too.
+    fn panics(&self, members: &Members) -> bool {
+        self.policy.panic_threshold.is_some_and(|percent| {
+            let closed = members.iter().filter(|it| is_closed(it)).count();
+            closed * 100 < members.len() * usize::from(percent)
         })
     }
 }
 
 impl Choice {
-    fn of(endpoint: Arc<Endpoint>) -> Self {
+    fn of(member: &Member) -> Self {
         Self {
-            endpoint,
+            endpoint: Arc::clone(&member.endpoint),
+            pin: member.pin,
             trial: None,
             due: None,
         }
     }
 }
 
-/// Whether an endpoint is better than the other that was drawn. One that begins slowly stands back
-/// more often than not, and that is not a matter of cost: with nothing in flight the cheaper of two
-/// has all requests.
-fn is_better(
-    endpoint: &Endpoint,
-    other: &Endpoint,
-    (slow_start, typical, now): (Duration, f32, Instant),
+/// What is chosen without a look at all endpoints, and whether it will do.
+fn at_once<'m>(
+    of: &Candidates<'m>,
+    method: Method<'_>,
     rng: &mut SmallRng,
-) -> bool {
-    let mut stands_back = |endpoint: &Endpoint| {
-        let share = endpoint.share(slow_start, now);
-        share < 1.0 && rng.random::<f32>() >= share
-    };
-    match (stands_back(endpoint), stands_back(other)) {
-        (true, false) => false,
-        (false, true) => true,
-        _ => cost(endpoint, other, typical, now) < cost(other, endpoint, typical, now),
+) -> Option<(&'m Member, bool)> {
+    Some(match method {
+        Method::Better(measure) => {
+            let (a, b) = draw::two_of_all(of, rng)?;
+            let both = is_closed(a) && is_closed(b);
+            (two::better(of, (a, b), measure), both)
+        }
+        Method::Drawn(order) => {
+            let member = draw::one(of, order, |_| true, rng)?;
+            (member, is_closed(member))
+        }
+        Method::Owner(key) => {
+            let first = rendezvous::first(of, key, |_| true)?;
+            let fits = is_closed(first) && rendezvous::is_within_bounds(of, first, is_closed);
+            (first, fits)
+        }
+    })
+}
+
+/// One of those that are wanted.
+fn pick<'m>(
+    of: &Candidates<'m>,
+    method: Method<'_>,
+    wanted: &dyn Fn(&Member) -> bool,
+    rng: &mut SmallRng,
+) -> Option<&'m Member> {
+    match method {
+        Method::Better(measure) => {
+            let pair = draw::two(of, wanted, rng)?;
+            Some(two::better(of, pair, measure))
+        }
+        Method::Drawn(order) => draw::one(of, order, wanted, rng),
+        Method::Owner(key) => rendezvous::first_within_bounds(of, key, wanted),
     }
 }
 
-/// What a request waits at an endpoint that was drawn with another.
-fn cost(endpoint: &Endpoint, other: &Endpoint, typical: f32, now: Instant) -> f32 {
-    let known = endpoint.latency(now).or_else(|| other.latency(now));
-    endpoint.load(typical, now) * known.unwrap_or(typical)
+fn is_closed(member: &Member) -> bool {
+    member.endpoint.standing().is_closed()
 }
 
-/// Two of those that are wanted, drawn at random; twice the same where there is only one.
-fn draw<'a>(
-    from: &'a [Arc<Endpoint>],
-    wanted: impl Fn(&Endpoint) -> bool,
-    rng: &mut SmallRng,
-) -> Option<(&'a Arc<Endpoint>, &'a Arc<Endpoint>)> {
-    let all = || from.iter().filter(|endpoint| wanted(endpoint));
-    let (a, b) = two_of(all().count(), rng);
-    Some((all().nth(a)?, all().nth(b)?))
-}
-
-/// Two different numbers below this one, where there are two.
-fn two_of(count: usize, rng: &mut SmallRng) -> (usize, usize) {
-    if count < 2 {
-        return (0, 0);
+/// The zones of the endpoints that could not be connected to.
+fn lost_zones<'m>(members: &'m Members, unreachable: &[SocketAddr]) -> Vec<&'m str> {
+    if unreachable.is_empty() {
+        return Vec::new();
     }
-    let first = rng.random_range(0..count);
-    (first, (first + rng.random_range(1..count)) % count)
+    let lost = members.iter();
+    let lost = lost.filter(|member| unreachable.contains(&member.endpoint.address()));
+    lost.filter_map(|member| member.zone.as_deref()).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use rand::SeedableRng;
-
-    use crate::telemetry::metrics::Metrics;
-    use crate::upstream::breaker::Load;
-    use crate::upstream::endpoint::Origin;
-
-    use super::*;
-
-    const TYPICAL: f32 = 50_000.0;
-
-    /// This many endpoints, of which nothing is known.
-    fn set(endpoints: u8) -> EndpointSet {
-        let epoch = Instant::now();
-        let metrics = Metrics::new(1).upstream("shop/cart:80");
-        let endpoint = |n| {
-            let origin = Origin {
-                workers: 1,
-                epoch,
-                joined: None,
-                load: Load::new(epoch, 1, Arc::clone(&metrics)),
-                metrics: Arc::clone(&metrics),
-            };
-            Arc::new(Endpoint::new(([10, 0, 0, n], 80).into(), origin))
-        };
-        EndpointSet {
-            ready: (0..endpoints).map(endpoint).collect(),
-            draining: Vec::new(),
-        }
-    }
-
-    /// How often the last endpoint is chosen in a thousand requests that come one after the other.
-    fn share_of_the_last(set: &EndpointSet) -> usize {
-        let mut rng = SmallRng::seed_from_u64(7);
-        let last = set.ready.last().map(|endpoint| endpoint.address());
-        let choose = |_| set.choose(&Wish::default(), (TYPICAL, Instant::now()), &mut rng);
-        let chosen = (0..1_000).map(choose);
-        chosen
-            .filter(|choice| choice.as_ref().map(|c| c.endpoint.address()) == last)
-            .count()
-    }
-
-    #[test]
-    fn a_new_endpoint_gets_its_share_though_the_others_are_faster_than_typical() {
-        let set = set(5);
-        for warm in &set.ready[..4] {
-            warm.succeeded(Duration::from_micros(500), Instant::now());
-        }
-        let share = share_of_the_last(&set);
-        assert!((150..=250).contains(&share), "{share} of 1000");
-    }
-
-    #[test]
-    fn a_slower_endpoint_is_chosen_less_and_one_with_more_in_flight_too() {
-        let slow = set(5);
-        for (endpoint, millis) in slow.ready.iter().zip([1, 1, 1, 1, 10]) {
-            endpoint.succeeded(Duration::from_millis(millis), Instant::now());
-        }
-        assert_eq!(share_of_the_last(&slow), 0);
-
-        let busy = set(5);
-        let _in_flight = busy.ready[4].begin();
-        assert_eq!(share_of_the_last(&busy), 0);
-    }
-
-    #[test]
-    fn an_endpoint_that_joined_later_begins_with_a_tenth_and_has_its_share_after_half_a_minute() {
-        let start = Instant::now();
-        let mut set = set(4);
-        let origin = Origin {
-            workers: 1,
-            epoch: start,
-            joined: Some(start),
-            load: Load::new(start, 1, Metrics::new(1).upstream("shop/cart:80")),
-            metrics: Metrics::new(1).upstream("shop/cart:80"),
-        };
-        let joined = Endpoint::new(([10, 0, 0, 9], 80).into(), origin);
-        let last = joined.address();
-        set.ready.push(Arc::new(joined));
-        let wish = Wish {
-            slow_start: Duration::from_secs(30),
-            ..Wish::default()
-        };
-        let mut rng = SmallRng::seed_from_u64(7);
-        for (seconds, expected) in [(0, 10..=35), (15, 80..=140), (30, 160..=240)] {
-            let at = (TYPICAL, start + Duration::from_secs(seconds));
-            let chosen = (0..1_000).filter_map(|_| set.choose(&wish, at, &mut rng));
-            let share = chosen.filter(|c| c.endpoint.address() == last).count();
-            assert!(
-                expected.contains(&share),
-                "{share} of 1000 after {seconds} s"
-            );
-        }
-    }
-}
+mod properties;
+#[cfg(test)]
+mod tests;

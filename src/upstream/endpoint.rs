@@ -126,6 +126,12 @@ impl Endpoint {
         }
     }
 
+    /// When it has all of its share, if it did not from the beginning.
+    pub fn settles(&self, slow_start: Duration) -> Option<Instant> {
+        self.joined
+            .and_then(|joined| joined.checked_add(slow_start))
+    }
+
     /// Whether it is ejected.
     pub fn standing(&self) -> &Standing {
         &self.standing

@@ -10,7 +10,10 @@ use crate::routing::policy::upstream::UpstreamPolicy;
 use crate::routing::snapshot::UpstreamId;
 use crate::telemetry::metrics::UpstreamMetrics;
 
-use super::balance::{Choice, EndpointSet, Wish};
+use super::balance::pin::EndpointPin;
+use super::balance::set::{EndpointSet, Member};
+use super::balance::turns::Turns;
+use super::balance::{Balancer, Choice, Wish};
 use super::breaker::{ConnectionPermit, Load, Pending, RequestPermit};
 use super::budget::Budget;
 use super::endpoint::Endpoint;
@@ -28,6 +31,7 @@ pub struct Upstream {
     pub(super) id: UpstreamId,
     pub(super) shared: Arc<Shared>,
     pub(super) endpoints: Endpoints,
+    pub(super) turns: Turns,
 }
 
 /// The endpoints that take new requests.
@@ -69,9 +73,12 @@ impl Shared {
 
     /// Takes the endpoints of the newest snapshot, of which only the usable ones keep connections.
     pub(super) fn now_has(&self, set: &EndpointSet) {
-        set.usable().iter().for_each(|endpoint| endpoint.resume());
-        set.unused().iter().for_each(|endpoint| endpoint.retire());
-        let before = std::mem::replace(&mut *self.lock(), set.usable().to_vec());
+        let unused = set.unused().iter();
+        unused.for_each(|member| member.endpoint.retire());
+        let usable = set.usable().iter().map(|member| &member.endpoint);
+        usable.clone().for_each(|endpoint| endpoint.resume());
+        let usable = usable.cloned().collect();
+        let before = std::mem::replace(&mut *self.lock(), usable);
         drop(before);
     }
 
@@ -182,34 +189,43 @@ impl Upstream {
     pub fn choose(&self, wish: &Wish<'_>) -> Result<Choice, Cause> {
         let choose = |set: &EndpointSet| {
             let now = Instant::now();
-            let at = (self.typical(now), now);
-            with_rng(|rng| set.choose(wish, at, rng)).ok_or(Cause::NoEndpoints)
+            let balancer = Balancer {
+                policy: self.policy(),
+                turns: &self.turns,
+                typical: self.typical(now),
+                now,
+            };
+            let members = set.usable();
+            with_rng(|rng| balancer.choose(members, wish, rng)).ok_or(Cause::NoEndpoints)
         };
-        match &self.endpoints {
-            Endpoints::Known(set) => choose(&set.load()),
-            Endpoints::Named(named) => match &**named.resolved.load() {
-                Ok(set) => choose(set),
-                Err(cause) => Err(*cause),
-            },
-        }
+        self.with_set(choose).flatten()
     }
 
     /// How many endpoints a request may use now.
     pub fn usable(&self) -> usize {
-        self.with_usable(<[_]>::len)
+        self.with_set(|set| set.usable().len()).unwrap_or(0)
     }
 
     /// Whether a request may use this endpoint now: it may have left since it was chosen.
     pub fn uses(&self, endpoint: &Endpoint) -> bool {
-        self.with_usable(|usable| usable.iter().any(|one| std::ptr::eq(&**one, endpoint)))
+        let is_it = |member: &Member| std::ptr::eq(&*member.endpoint, endpoint);
+        self.with_set(|set| set.usable().iter().any(is_it))
+            .unwrap_or(false)
     }
 
-    fn with_usable<T>(&self, look: impl FnOnce(&[Arc<Endpoint>]) -> T) -> T {
+    /// Whether one of its endpoints has this pin.
+    pub fn has(&self, pin: EndpointPin) -> bool {
+        let is_one = |set: &EndpointSet| set.all().any(|member| member.pin == pin);
+        self.with_set(is_one).unwrap_or(false)
+    }
+
+    /// Reads its endpoints as they are now.
+    fn with_set<T>(&self, read: impl FnOnce(&EndpointSet) -> T) -> Result<T, Cause> {
         match &self.endpoints {
-            Endpoints::Known(set) => look(set.load().usable()),
+            Endpoints::Known(set) => Ok(read(&set.load())),
             Endpoints::Named(named) => match &**named.resolved.load() {
-                Ok(set) => look(set.usable()),
-                Err(_) => look(&[]),
+                Ok(set) => Ok(read(set)),
+                Err(cause) => Err(*cause),
             },
         }
     }

@@ -16,7 +16,7 @@ use tokio::sync::SetOnce;
 
 use crate::failure::Cause;
 
-use super::balance::EndpointSet;
+use super::balance::set::EndpointSet;
 
 /// The shortest time between two look-ups of a name that resolves.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);

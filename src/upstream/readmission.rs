@@ -100,11 +100,6 @@ impl Trial {
         })
     }
 
-    /// The endpoint that is tried.
-    pub fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.endpoint
-    }
-
     /// The endpoint answered.
     pub fn succeeded(mut self, now: Instant) {
         self.settled = true;

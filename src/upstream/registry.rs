@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use hickory_resolver::TokioResolver;
+use rand::RngExt;
 
 use crate::report::Overload;
 use crate::routing::policy::AddressRules;
@@ -25,12 +26,15 @@ use crate::routing::snapshot::{
 };
 use crate::telemetry::metrics::{BreakerLimit, Metrics};
 
-use super::balance::EndpointSet;
+use super::balance::pin::EndpointPin;
+use super::balance::set::{EndpointSet, Member};
+use super::balance::turns::Turns;
 use super::breaker::Load;
 use super::budget::Budget;
 use super::endpoint::{Endpoint, Origin};
 use super::latency::Latency;
 use super::live::{Endpoints, Shared, Upstream};
+use super::random::with_rng;
 use super::tls::ClientConfigs;
 use probing::Probers;
 
@@ -183,6 +187,7 @@ impl Registry {
             id: id.clone(),
             shared,
             endpoints,
+            turns: Turns::starting_at(with_rng(|rng| rng.random())),
         })
     }
 
@@ -216,15 +221,20 @@ impl Registry {
     ) -> EndpointSet {
         let joined = upstream.1.has_members().then(Instant::now);
         let down = self.probe(state, upstream, specs.iter().map(|spec| spec.address));
-        let mut set = EndpointSet::default();
+        let (mut ready, mut draining) = (Vec::new(), Vec::new());
         for spec in specs.iter().filter(|spec| !down.contains(&spec.address)) {
-            let endpoint = self.endpoint(state, upstream, (spec.address, joined));
+            let member = Member {
+                endpoint: self.endpoint(state, upstream, (spec.address, joined)),
+                weight: spec.weight,
+                zone: spec.zone.clone(),
+                pin: EndpointPin::new(&upstream.0.service, spec.address, spec.pod.as_ref()),
+            };
             match spec.state {
-                EndpointState::Ready => set.ready.push(endpoint),
-                EndpointState::Draining => set.draining.push(endpoint),
+                EndpointState::Ready => ready.push(member),
+                EndpointState::Draining => draining.push(member),
             }
         }
-        set
+        EndpointSet::new(ready, draining, upstream.0.policy.slow_start.window)
     }
 
     fn endpoint(
@@ -301,7 +311,7 @@ fn names((spec, live): &(Spec, Arc<Upstream>), probers: &Probers, address: Socke
             found.is_ok() && !probers.is_down(&live.id, address)
         }
         (_, Endpoints::Named(named)) => match &**named.resolved.load() {
-            Ok(set) => set.ready.iter().any(|e| e.address() == address),
+            Ok(set) => set.all().any(|it| it.endpoint.address() == address),
             Err(_) => false,
         },
         (EndpointSource::Name { .. }, Endpoints::Known(_)) => false,

@@ -9,7 +9,8 @@ use hickory_resolver::TokioResolver;
 
 use crate::failure::Cause;
 use crate::routing::snapshot::UpstreamId;
-use crate::upstream::balance::EndpointSet;
+use crate::upstream::balance::pin::EndpointPin;
+use crate::upstream::balance::set::{EndpointSet, Member};
 use crate::upstream::live::{Endpoints, NamedUpstream, Shared};
 use crate::upstream::names::{Resolution, keep_resolved};
 
@@ -88,15 +89,15 @@ impl Registry {
             HashSet::new()
         };
         let joined = upstream.shared.has_members().then(Instant::now);
-        let ready = addresses
-            .iter()
-            .filter(|address| !down.contains(address))
-            .map(|a| self.endpoint(state, named, (*a, joined)))
-            .collect();
-        let set = EndpointSet {
-            ready,
-            draining: Vec::new(),
-        };
+        let ready = addresses.iter().filter(|it| !down.contains(it));
+        let ready = ready.map(|address| Member {
+            endpoint: self.endpoint(state, named, (*address, joined)),
+            weight: 1,
+            zone: None,
+            pin: EndpointPin::new(&upstream.id.service, *address, None),
+        });
+        let slow_start = upstream.id.policy.slow_start.window;
+        let set = EndpointSet::new(ready.collect(), Vec::new(), slow_start);
         if served {
             upstream.shared.now_has(&set);
         }

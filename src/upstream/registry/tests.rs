@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 
 use super::*;
-use crate::routing::policy::upstream::{HealthCheck, Probe, UpstreamPolicy};
+use crate::routing::policy::upstream::{HealthCheck, Probe, SlowStart, UpstreamPolicy};
 use crate::routing::snapshot::ServicePort;
 use crate::upstream::balance::Wish;
 
@@ -24,7 +24,12 @@ fn snapshot(endpoints: &[u8]) -> Snapshot {
             name: "web".into(),
             port: 80,
         },
-        policy: Arc::default(),
+        policy: Arc::new(UpstreamPolicy {
+            slow_start: SlowStart {
+                window: Duration::ZERO,
+            },
+            ..UpstreamPolicy::default()
+        }),
     };
     let spec = Spec {
         endpoints: EndpointSource::Known(specs.collect()),
