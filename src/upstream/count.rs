@@ -33,3 +33,9 @@ impl Count {
         self.0.fetch_sub(of_these, Relaxed);
     }
 }
+
+impl Default for Count {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -69,3 +69,9 @@ impl Places {
         }
     }
 }
+
+impl Default for Places {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -61,6 +61,8 @@ pub(super) const BACKENDS: &[Backend] = &[
     backend("unavailable", All(Fault::Unavailable), 3),
     backend("unavailable-once", EverySecond(Fault::Unavailable), 2),
     backend("reject", All(Fault::RejectAndReset), 2),
+    backend("ejected", First(Fault::Refuse), 2),
+    backend("limited", All(Fault::StallBeforeHead), 1),
 ];
 
 /// The backends, while they run.

@@ -10,6 +10,7 @@ use crate::cli::Failure;
 
 const CLASS: &str = include_str!("../../../examples/demo/class.yaml");
 pub(super) const INGRESS: &str = include_str!("../../../examples/demo/ingress.yaml");
+const POLICIES: &str = include_str!("../../../examples/demo/policies.yaml");
 pub(super) const BACKENDS: &str = include_str!("../../../examples/demo/backends.yaml");
 
 /// The network of the manifests as they are written.
@@ -41,6 +42,7 @@ impl Manifests {
         for (file, text) in [
             ("class.yaml", CLASS),
             ("ingress.yaml", INGRESS),
+            ("policies.yaml", POLICIES),
             ("backends.yaml", &backends),
         ] {
             fs::write(directory.join(file), text).map_err(fails)?;

@@ -1,19 +1,39 @@
 //! What is shown, and what it should be.
 
 use std::net::SocketAddr;
+use std::pin::pin;
+
+use futures::future::{Either, select};
 
 use super::backends::BACKENDS;
 use super::entries::{Entries, Entry};
-use super::visit::{Ask, visit};
+use super::visit::{Ask, Visit, visit};
 
 /// Requests before one of two endpoints is certain to have been tried: missing it has odds of 2⁻³².
 const MOST: usize = 32;
+
+/// Requests that show that an endpoint is not tried any more: were it, missing it has odds of 2⁻¹⁶.
+const ENOUGH: usize = 16;
 
 /// A request and what should come of it.
 pub(super) struct Row {
     pub(super) ask: Ask,
     pub(super) path: &'static str,
+    pub(super) occasion: Occasion,
     pub(super) expected: Expected,
+}
+
+/// Which request to a route is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Occasion {
+    /// The first.
+    First,
+    /// The first that met the bad endpoint.
+    Healed,
+    /// Those after the bad endpoint failed too often.
+    Ejected,
+    /// One beside another that is under way.
+    Busy,
 }
 
 /// What should come of a request.
@@ -44,7 +64,14 @@ const fn row(
     Row {
         ask,
         path,
+        occasion: Occasion::First,
         expected,
+    }
+}
+
+impl Row {
+    const fn on(self, occasion: Occasion) -> Self {
+        Self { occasion, ..self }
     }
 }
 
@@ -54,7 +81,9 @@ use Ask::{Get, Post, Upload, WebSocket};
 pub(super) const ROWS: &[Row] = &[
     row((Get, "/works"), "200", "", 1),
     row((WebSocket, "/works"), "101, then an echo", "", 1),
-    row((Get, "/refuse-one"), "200", "connection_refused, healed", 2),
+    row((Get, "/refuse-one"), "200", "connection_refused, healed", 2).on(Occasion::Healed),
+    row((Get, "/ejected"), "200", "", 1).on(Occasion::Ejected),
+    row((Get, "/limited"), "503", "limit_reached", 0).on(Occasion::Busy),
     row((Get, "/reset-once"), "200", "connection_reset, healed", 2),
     row((Get, "/stall-once"), "200", "response_timeout, healed", 2),
     row(
@@ -100,19 +129,59 @@ impl Row {
     /// What the upstream does.
     pub(super) fn upstream(&self) -> String {
         let name = self.path.trim_start_matches('/');
-        match (name, BACKENDS.iter().find(|backend| backend.name == name)) {
+        let backend = BACKENDS.iter().find(|backend| backend.name == name);
+        let did = match (name, backend) {
             (_, Some(backend)) => backend.did(),
             ("empty", None) => "has no endpoints".to_owned(),
             _ => "does not exist".to_owned(),
+        };
+        match self.occasion {
+            Occasion::First | Occasion::Healed => did,
+            Occasion::Ejected => format!("{did}, ejected"),
+            Occasion::Busy => format!("{did}, busy"),
         }
     }
 
-    /// Sends the request; where one of several endpoints is bad, until that one was tried.
+    /// Sends requests until the one that is to be shown.
     pub(super) async fn visit(&self, address: SocketAddr, entries: &mut Entries) -> Got {
+        match self.occasion {
+            Occasion::First => self.visit_once(address, entries).await,
+            Occasion::Healed => self.visit_until_healed(address, entries).await,
+            Occasion::Ejected => {
+                // Three refused connections in a row are too many.
+                for _ in 0..3 {
+                    self.visit_until_healed(address, entries).await;
+                }
+                let mut got = self.visit_once(address, entries).await;
+                for _ in 1..ENOUGH {
+                    if !self.expects(&got) {
+                        break;
+                    }
+                    got = self.visit_once(address, entries).await;
+                }
+                got
+            }
+            Occasion::Busy => {
+                // Whichever came first keeps the other one out, and leaves with its client.
+                let (one, two) = (
+                    visit(address, self.ask, self.path),
+                    visit(address, self.ask, self.path),
+                );
+                let (one, two) = (pin!(one), pin!(two));
+                match select(one, two).await {
+                    Either::Left((visit, _)) | Either::Right((visit, _)) => {
+                        got(visit, entries).await
+                    }
+                }
+            }
+        }
+    }
+
+    /// Where one of several endpoints is bad: until that one was tried.
+    async fn visit_until_healed(&self, address: SocketAddr, entries: &mut Entries) -> Got {
         let mut got = self.visit_once(address, entries).await;
         for _ in 1..MOST {
-            let missed = self.path == "/refuse-one" && got.got == "200" && got.attempts == 1;
-            if !missed {
+            if got.got != "200" || got.attempts != 1 {
                 break;
             }
             got = self.visit_once(address, entries).await;
@@ -121,23 +190,7 @@ impl Row {
     }
 
     async fn visit_once(&self, address: SocketAddr, entries: &mut Entries) -> Got {
-        let nothing = |got: String| Got {
-            got,
-            cause: String::new(),
-            attempts: 0,
-        };
-        let visit = match visit(address, self.ask, self.path).await {
-            Ok(visit) => visit,
-            Err(error) => return nothing(error),
-        };
-        let Some(entry) = entries.of(&visit.request_id).await else {
-            return nothing("no line in the log".to_owned());
-        };
-        Got {
-            got: visit.got,
-            cause: cause(&entry, visit.status.as_u16()),
-            attempts: entry.attempts.len(),
-        }
+        got(visit(address, self.ask, self.path).await, entries).await
     }
 
     /// Whether that is what should have come of it.
@@ -148,6 +201,27 @@ impl Row {
             attempts,
         } = self.expected;
         got.got == expected && got.cause == cause && got.attempts == attempts
+    }
+}
+
+/// What a client got, and what the log says of it.
+async fn got(visit: Result<Visit, String>, entries: &mut Entries) -> Got {
+    let nothing = |got: String| Got {
+        got,
+        cause: String::new(),
+        attempts: 0,
+    };
+    let visit = match visit {
+        Ok(visit) => visit,
+        Err(error) => return nothing(error),
+    };
+    let Some(entry) = entries.of(&visit.request_id).await else {
+        return nothing("no line in the log".to_owned());
+    };
+    Got {
+        got: visit.got,
+        cause: cause(&entry, visit.status.as_u16()),
+        attempts: entry.attempts.len(),
     }
 }
 
