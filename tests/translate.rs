@@ -229,6 +229,9 @@ fn policy_text(policy: &PolicyReport) -> String {
     for why in &policy.unresolved {
         text.push_str(&format!("  unresolved: {why}\n"));
     }
+    for why in &policy.foreign {
+        text.push_str(&format!("  elsewhere: {why}\n"));
+    }
     text
 }
 

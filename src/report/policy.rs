@@ -16,10 +16,18 @@ pub struct PolicyReport {
     pub unresolved: Vec<String>,
     /// Each of its targets that is not another controller's, then the IngressClass that names it.
     pub targets: Vec<TargetReport>,
-    /// Whether it has targets that are another controller's.
-    pub shared: bool,
+    /// Its targets that are another controller's, if any: a sentence each.
+    pub foreign: Vec<String>,
     /// The upstreams that it has a part in and that have a circuit breaker, sorted.
     pub limited: Vec<ServicePort>,
+}
+
+impl PolicyReport {
+    /// Whether another controller may have it, and this one has not.
+    pub fn is_elsewhere(&self) -> bool {
+        let mut targets = self.targets.iter();
+        !self.foreign.is_empty() && targets.all(TargetReport::is_missing)
+    }
 }
 
 /// A section that cannot be right.
@@ -42,6 +50,13 @@ pub struct TargetReport {
     pub rejection: Option<Rejection>,
     /// What is in force for the target.
     pub sections: Vec<SectionReport>,
+}
+
+impl TargetReport {
+    /// To whom a target that does not exist would belong, nobody knows.
+    pub fn is_missing(&self) -> bool {
+        matches!(self.rejection, Some(Rejection::NotFound(_)))
+    }
 }
 
 /// An object that a policy is for.

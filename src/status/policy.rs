@@ -7,7 +7,8 @@
 //!
 //! Several installations may have targets in one policy. Each keeps its own entries in `ancestors`
 //! and leaves those of others as they are; the first of them by name writes what is at the top. While
-//! no target exists all of them say the same there, and take it back once one of them has a target.
+//! none of them has a target, because none exists or all are those of other controllers, all of them
+//! say so there, and take it back once one of them has one.
 
 use std::collections::BTreeSet;
 
@@ -57,7 +58,7 @@ impl Speaker<'_> {
         let mut ancestors: Vec<Ancestor> = report
             .targets
             .iter()
-            .filter(|target| !is_missing(target))
+            .filter(|target| !target.is_missing())
             .map(|target| self.ancestor(target, report.generation, &mine))
             .collect();
         let has = !ancestors.is_empty();
@@ -69,7 +70,7 @@ impl Speaker<'_> {
         let first = others
             .iter()
             .all(|it| *it.controller_name > *self.controller);
-        let concerned = has || (!report.shared && others.is_empty());
+        let concerned = has || others.is_empty();
         let known = current.conditions.as_deref().unwrap_or_default();
         let conditions = (first && concerned).then(|| self.conditions(report, known));
         let silent = mine.is_empty() && !has;
@@ -228,6 +229,9 @@ fn accepted(report: &PolicyReport) -> Verdict {
     if let Some(rejection) = conflict.or_else(|| rejections().next()) {
         return rejected(rejection);
     }
+    if report.is_elsewhere() {
+        return bad(TARGET_NOT_FOUND, report.foreign.join("; "));
+    }
     if report.targets.is_empty() {
         let message = "it has no targetRefs and no IngressClass names it: add a target";
         return bad("NoTarget", message.to_owned());
@@ -274,11 +278,6 @@ fn invalid(report: &PolicyReport) -> Option<Verdict> {
     let defects = report.defects.iter();
     let defects: Vec<String> = defects.map(ToString::to_string).collect();
     (!defects.is_empty()).then(|| bad("Invalid", defects.join("; ")))
-}
-
-/// To whom a target that does not exist would belong, nobody knows.
-fn is_missing(target: &TargetReport) -> bool {
-    matches!(target.rejection, Some(Rejection::NotFound(_)))
 }
 
 fn is_good(ancestor: &Ancestor) -> bool {

@@ -79,7 +79,7 @@ struct Attached {
     unresolved: Vec<String>,
     /// Where it is attached, or why not.
     targets: Vec<(PolicyTarget, Result<Attachment, Rejection>)>,
-    shared: bool,
+    foreign: Vec<String>,
     limited: BTreeSet<ServicePort>,
 }
 
@@ -122,7 +122,7 @@ impl<'a> Policies<'a> {
                 defects,
                 unresolved: Vec::new(),
                 targets: Vec::new(),
-                shared: false,
+                foreign: Vec::new(),
                 limited: BTreeSet::new(),
                 object,
             };
@@ -222,8 +222,8 @@ impl<'a> Policies<'a> {
         let (target, found) = match targets.find(&policy.object.namespace, reference) {
             attach::Found::Ours(target, attachment) => (target, Ok(attachment)),
             attach::Found::Nothing(target, why) => (target, Err(Rejection::NotFound(why))),
-            attach::Found::Foreign => {
-                policy.shared = true;
+            attach::Found::Foreign(why) => {
+                policy.foreign.push(why);
                 return;
             }
             attach::Found::Senseless => return,
@@ -306,7 +306,7 @@ impl<'a> Policies<'a> {
             defects: policy.defects.clone(),
             unresolved: policy.unresolved.clone(),
             targets: targets.collect(),
-            shared: policy.shared,
+            foreign: policy.foreign.clone(),
             limited: policy.limited.iter().cloned().collect(),
         }
     }
@@ -354,7 +354,7 @@ impl<'a> Policies<'a> {
                     Ok(_) => {}
                 }
             }
-            if policy.targets.is_empty() && !policy.shared && policy.defects.is_empty() {
+            if policy.targets.is_empty() && policy.foreign.is_empty() && policy.defects.is_empty() {
                 let message = "it has no targetRefs and no IngressClass names it: it has no effect";
                 findings.add(object, Code::PolicyWithoutTarget, message.to_owned());
             }

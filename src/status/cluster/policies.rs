@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
@@ -13,9 +14,15 @@ use crate::report::policy::PolicyReport;
 use crate::report::{Kind, ObjectRef, Overload};
 use crate::status::policy::Speaker;
 
+/// How long another controller has to speak of a policy that is for it before we say that it is not
+/// for us: most are, and then nothing need be taken back.
+const COURTESY: Duration = Duration::from_secs(30);
+
 /// Statuses of policies.
 #[derive(Default)]
 pub(super) struct Policies {
+    /// Policies of which another controller may be about to speak, with when we do.
+    elsewhere: HashMap<ObjectRef, Instant>,
     wanted: BTreeMap<ObjectRef, GatewayPolicyStatus>,
     /// With the time before which they are not to be repeated.
     written: HashMap<ObjectRef, (GatewayPolicyStatus, Instant)>,
@@ -54,13 +61,19 @@ impl Policies {
             };
             let written = self.written.get(&report.object);
             let written = written.filter(|(written, _)| is_same(written, &wanted));
-            due.insert(
-                report.object.clone(),
-                written.map_or(now, |(_, until)| *until),
-            );
+            let mut from = written.map_or(now, |(_, until)| *until);
+            if report.is_elsewhere() && wanted.conditions.is_some() {
+                let ours = self.elsewhere.entry(report.object.clone());
+                from = from.max(*ours.or_insert(now + COURTESY));
+            } else {
+                self.elsewhere.remove(&report.object);
+            }
+            due.insert(report.object.clone(), from);
             self.wanted.insert(report.object.clone(), wanted);
         }
         self.written
+            .retain(|policy, _| current.contains_key(policy));
+        self.elsewhere
             .retain(|policy, _| current.contains_key(policy));
         due
     }
@@ -77,6 +90,7 @@ impl Policies {
     }
 
     pub(super) fn forget(&mut self) {
+        self.elsewhere.clear();
         self.written.clear();
     }
 }
@@ -110,5 +124,49 @@ fn key(policy: &GatewayPolicy) -> ObjectRef {
         kind: Kind::GatewayPolicy,
         namespace: metadata.namespace.as_deref().unwrap_or_default().into(),
         name: metadata.name.as_deref().unwrap_or_default().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> Arc<GatewayPolicy> {
+        let policy = serde_json::json!({
+            "apiVersion": "bywash.dev/v1alpha1", "kind": "GatewayPolicy",
+            "metadata": {"name": "p", "namespace": "shop", "generation": 1}, "spec": {},
+        });
+        Arc::new(serde_json::from_value(policy).unwrap())
+    }
+
+    #[test]
+    fn another_controller_may_speak_first_of_what_may_be_its_own() {
+        let policy = policy();
+        let report = |foreign: &[&str]| PolicyReport {
+            object: key(&policy),
+            generation: 1,
+            defects: Vec::new(),
+            unresolved: Vec::new(),
+            targets: Vec::new(),
+            foreign: foreign.iter().map(|why| (*why).to_owned()).collect(),
+            limited: Vec::new(),
+        };
+        let mut policies = Policies::default();
+        let start = Instant::now();
+        let mut due = |report: PolicyReport, seconds| {
+            let now = start + Duration::from_secs(seconds);
+            let names = ("ours", "ours");
+            let due = policies.plan((&[report], &[]), &[Arc::clone(&policy)], names, now);
+            due.into_values()
+                .next()
+                .unwrap()
+                .duration_since(start)
+                .as_secs()
+        };
+        let theirs = ["the Ingress shop/web is of another class"];
+        assert_eq!(due(report(&theirs), 0), 30);
+        assert_eq!(due(report(&theirs), 10), 30);
+        assert_eq!(due(report(&[]), 20), 20);
+        assert_eq!(due(report(&theirs), 40), 70);
     }
 }

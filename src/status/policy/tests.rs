@@ -32,7 +32,7 @@ fn report(targets: Vec<TargetReport>) -> PolicyReport {
         defects: Vec::new(),
         unresolved: Vec::new(),
         targets,
-        shared: false,
+        foreign: Vec::new(),
         limited: Vec::new(),
     }
 }
@@ -247,13 +247,29 @@ fn entries_of_another_controller_stay_and_the_first_by_name_writes_the_top() {
 }
 
 #[test]
-fn of_a_policy_with_targets_of_others_alone_nothing_is_said() {
+fn of_a_policy_for_others_alone_that_is_said_until_one_of_them_speaks() {
     let foreign = PolicyReport {
-        shared: true,
+        foreign: vec!["the Ingress shop/web is of another class".into()],
         ..report(Vec::new())
     };
-    let unseen = GatewayPolicyStatus::default();
-    assert_eq!(speaker("ours", NOW).wanted(&foreign, &unseen, false), None);
+    let said = first(&foreign);
+    assert_eq!(
+        summary(&said),
+        [
+            "Accepted=False/TargetNotFound",
+            "ResolvedRefs=True/ResolvedRefs",
+            "Programmed=False/TargetNotFound",
+            "Ready=False/TargetNotFound"
+        ]
+    );
+    let message = &said.conditions.as_ref().unwrap()[0].message;
+    assert_eq!(message, "the Ingress shop/web is of another class");
+    assert_eq!(speaker("ours", LATER).wanted(&foreign, &said, true), None);
+
+    let theirs = report(vec![target("web", None)]);
+    let spoken = speaker("theirs", NOW).wanted(&theirs, &said, false);
+    let withdrawn = speaker("ours", LATER).wanted(&foreign, &spoken.unwrap(), true);
+    assert_eq!(withdrawn, Some(GatewayPolicyStatus::default()));
 }
 
 #[test]

@@ -40,8 +40,8 @@ pub(super) enum Found {
     Ours(PolicyTarget, Attachment),
     /// Nothing, for this reason.
     Nothing(PolicyTarget, String),
-    /// An Ingress of another class, or a Service to which only such Ingresses lead.
-    Foreign,
+    /// An Ingress of another class, or a Service to which only such Ingresses lead, as the sentence says.
+    Foreign(String),
     /// The reference cannot be right, which another check says.
     Senseless,
 }
@@ -97,14 +97,14 @@ impl<'a> Targets<'a> {
                 }
                 Some(Reached {
                     by_others: true, ..
-                }) => Found::Foreign,
+                }) => Found::Foreign(led_by_others(&object)),
                 Some(_) => Found::Nothing(target, unreached(&object)),
                 None => Found::Nothing(target, missing(&object)),
             };
         }
         let Some(hosts) = self.ours.get(&key) else {
             return match self.ingresses.contains(&key) {
-                true => Found::Foreign,
+                true => Found::Foreign(format!("the {object} is of another class")),
                 false => Found::Nothing(target, missing(&object)),
             };
         };
@@ -147,6 +147,10 @@ fn services_of(ingress: &Ingress) -> impl Iterator<Item = &str> {
 
 fn missing(object: &ObjectRef) -> String {
     format!("the {object} does not exist")
+}
+
+fn led_by_others(object: &ObjectRef) -> String {
+    format!("only Ingresses of other classes lead to the {object}")
 }
 
 fn unreached(object: &ObjectRef) -> String {
