@@ -24,6 +24,7 @@ mod head;
 mod hop;
 mod judge;
 mod listener;
+mod relay;
 mod request_id;
 mod response_body;
 mod retry;

@@ -249,6 +249,8 @@ pub struct Attempt {
     pub duration: Duration,
     /// What the failure looked like from here: for logs, not for clients.
     pub detail: Option<Box<str>>,
+    /// Whether it was at the upstream that stands in.
+    pub fallback: bool,
 }
 
 /// An upstream whose circuit breaker turned requests away of late.

@@ -23,6 +23,7 @@ mod dataplane {
     mod early_response;
     pub(crate) mod ejection;
     mod ending;
+    mod fallback;
     pub(crate) mod gateway;
     mod head;
     mod health_check;

@@ -15,6 +15,7 @@ use crate::failure::Cause;
 use crate::report::Attempt;
 use crate::telemetry::access_log::{AccessLog, Record, Try};
 use crate::telemetry::metrics::RouteMetrics;
+use crate::upstream::live::Upstream;
 
 use super::client::ClientContext;
 use super::request_id::RequestId;
@@ -27,6 +28,8 @@ pub(super) struct Account {
     pub(super) id: RequestId,
     pub(super) route: Option<Arc<LiveRoute>>,
     pub(super) attempts: Vec<Attempt>,
+    /// Whether the answer is that of the upstream which stands in.
+    pub(super) by_fallback: bool,
     pub(super) bytes_received: u64,
     pub(super) bytes_sent: u64,
     /// Counts where no route matched.
@@ -71,6 +74,7 @@ impl Account {
             id,
             route: None,
             attempts: Vec::new(),
+            by_fallback: false,
             bytes_received: 0,
             bytes_sent: 0,
             unrouted,
@@ -81,6 +85,16 @@ impl Account {
             },
             log,
         })
+    }
+
+    /// The upstream that answered, where one did.
+    pub(super) fn served_by(&self) -> Option<&Upstream> {
+        let route = self.route.as_ref()?;
+        match (&route.target, &route.fallback) {
+            (_, Some(fallback)) if self.by_fallback => Some(&fallback.upstream),
+            (LiveTarget::Upstream(upstream), _) => Some(upstream),
+            (LiveTarget::Unavailable(_), _) => None,
+        }
     }
 
     /// Behind trusted proxies the client is not the peer.
@@ -124,6 +138,7 @@ impl Account {
                 status: attempt.status,
                 cause: attempt.cause,
                 duration: attempt.duration,
+                fallback: attempt.fallback,
             })
             .collect();
         let upstream = self.route.as_ref().and_then(|route| match &route.target {
@@ -150,6 +165,7 @@ impl Account {
                 ingress_namespace: self.route.as_ref().map(|route| &*route.ingress.namespace),
                 ingress: self.route.as_ref().map(|route| &*route.ingress.name),
                 upstream: upstream.as_deref(),
+                fallback: self.by_fallback,
                 user_agent: described
                     .user_agent
                     .as_ref()

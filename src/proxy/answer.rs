@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER, SERVER,
 };
-use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use crate::failure::{Blame, Cause};
 use crate::routing::policy::ProxyStatus;
@@ -147,6 +147,29 @@ fn with_text(
 /// Rounded up: who comes back too early is turned away again.
 fn whole_seconds(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+/// Says that an answer is that of the upstream which stands in, and why.
+///
+/// Not by `error`: most error types mean that the intermediary itself made the response (RFC 9209
+/// section 2.1.1), which it did not. `details` is there for what no other parameter says (section
+/// 2.1.5), and the entry stands after those of intermediaries nearer to the origin (section 2).
+pub(super) fn mark_fallback(
+    headers: &mut HeaderMap,
+    cause: Cause,
+    (shown, endpoint): (ProxyStatus, Option<SocketAddr>),
+) {
+    let text = match shown {
+        ProxyStatus::Off => return,
+        ProxyStatus::Cause => format!("bywash; details=\"fallback: {}\"", cause.label()),
+        ProxyStatus::Full => {
+            let hop = endpoint.map_or_else(String::new, |hop| format!("; next-hop=\"{hop}\""));
+            format!("bywash{hop}; details=\"fallback: {}\"", cause.sentence())
+        }
+    };
+    if let Ok(value) = HeaderValue::try_from(text) {
+        headers.append(PROXY_STATUS, value);
+    }
 }
 
 fn proxy_status(cause: Cause, asked: &Asked) -> Option<HeaderValue> {

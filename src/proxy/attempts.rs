@@ -24,15 +24,18 @@ use crate::upstream::vanished::{LOOK, Watch};
 
 use super::affinity::Affinity;
 use super::clock::Clock;
+use super::forwarded::Client;
 use super::head::Upgrade;
 use super::judge::{Verdict, is_idempotent, judge};
 use super::response_body::Lease;
 use super::retry::{Failed, Next, Progress, closes};
+use super::serving::LiveFallback;
 use choosing::{Chosen, Tried};
 
 mod booking;
 mod choosing;
 mod connecting;
+mod fallback;
 mod said;
 
 pub(super) use said::Reading;
@@ -59,6 +62,12 @@ pub(super) struct Attempts<'a> {
     pub(super) progress: Progress,
     /// Counts the request where requests are limited.
     pub(super) admitted: Option<RequestPermit>,
+    /// Who sent it.
+    pub(super) sender: Client,
+    /// What stands in for the upstream, until it is asked.
+    pub(super) fallback: Option<&'a LiveFallback>,
+    /// Why it was asked, while what it says is what counts.
+    pub(super) instead: Option<Cause>,
 }
 
 /// A response head, and the connection on which its body follows.
@@ -75,6 +84,8 @@ struct Miss {
     detail: Option<Box<str>>,
     /// A valid answer that is given to the client if nothing better comes.
     answer: Option<Answer>,
+    /// Whether the upstream that stands in is asked after this.
+    falls_back: bool,
 }
 
 impl From<Cause> for Miss {
@@ -89,20 +100,22 @@ impl From<Cause> for Miss {
             status: None,
             detail: None,
             answer: None,
+            falls_back: false,
         }
     }
 }
 
 impl Attempts<'_> {
-    /// Tries until there is an answer.
-    ///
-    /// # Errors
-    /// With the cause of the last failure.
-    pub(super) async fn run(&mut self) -> Result<Answer, Cause> {
+    /// Tries the endpoints of one upstream until there is an answer.
+    async fn ask(&mut self) -> Result<Answer, Box<Miss>> {
         self.progress.idempotent = is_idempotent(&self.head.method);
-        self.admitted = self.upstream.admit()?;
+        self.admitted = match self.upstream.admit() {
+            Ok(admitted) => admitted,
+            Err(cause) => return Err(self.end(None, cause)),
+        };
         let mut tried = Tried::default();
         let mut again: Option<Chosen> = None;
+        let mut last: Option<Failed> = None;
         let budget = &self.policy.retry.budget;
         self.upstream.budget().deposit(budget, Instant::now());
         if !self.upstream.is_known() {
@@ -116,18 +129,21 @@ impl Attempts<'_> {
             let reconnecting = same.is_some();
             let chosen = match same {
                 Some(same) => same,
-                None => self.next(&tried).await?,
+                None => match self.next(&tried).await {
+                    Ok(chosen) => chosen,
+                    Err(cause) => return Err(self.end(last, cause)),
+                },
             };
             if !reconnecting {
                 tried.endpoints.push(chosen.endpoint.address());
             }
             let started = Instant::now();
-            let miss = match self.attempt(&chosen.endpoint, reconnecting).await {
+            let mut miss = match self.attempt(&chosen.endpoint, reconnecting).await {
                 Ok(Some(answer)) => return Ok(self.taken(chosen, started, answer)),
                 Ok(None) => continue,
                 Err(miss) => miss,
             };
-            let next = self.judge_miss(&chosen.endpoint, started, &miss);
+            let next = self.judge_miss(&chosen.endpoint, started, &mut miss);
             if next == Next::Reconnect {
                 again = Some(chosen);
                 continue;
@@ -135,9 +151,9 @@ impl Attempts<'_> {
             tried.failed(chosen.endpoint.address(), miss.failed);
             self.hold_against(&chosen.endpoint, chosen.trial, miss.failed);
             if next == Next::Stop {
-                let answer = miss.answer.ok_or(miss.failed.cause)?;
-                return Ok(self.give(answer));
+                return Err(Box::new(miss));
             }
+            last = Some(miss.failed);
             self.said = miss.answer.and_then(said::read).or(self.said.take());
         }
     }

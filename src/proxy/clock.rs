@@ -18,6 +18,7 @@ use super::grpc;
 /// The clock of one request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
+    /// When the first attempt could begin.
     started: Instant,
     /// When the request body was out; the start, if there is none.
     uploaded: Option<Instant>,
@@ -46,7 +47,15 @@ impl Clock {
         }
     }
 
-    /// Since the request began.
+    /// The request goes on at another upstream: what concerns attempts begins anew, what is left of
+    /// the request's time stays as it is.
+    pub(super) fn go_on_under(&mut self, policy: &Policy) {
+        self.started = Instant::now();
+        self.per_try = policy.retry.per_try;
+        self.send = policy.timeouts.send;
+    }
+
+    /// Since the request began, or went on at another upstream.
     pub(super) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }

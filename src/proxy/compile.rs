@@ -12,7 +12,7 @@ use crate::routing::snapshot::{Route, Snapshot, Target, VirtualHost};
 use crate::telemetry::metrics::{Metrics, RouteLabels};
 use crate::upstream::registry::Attached;
 
-use super::serving::{LiveRoute, LiveTarget, Serving};
+use super::serving::{LiveFallback, LiveRoute, LiveTarget, Serving};
 use super::tls::CertificateTable;
 
 /// What the snapshot serves, with the upstreams that were attached for it. `before` is what was
@@ -76,9 +76,17 @@ impl Join<'_> {
             ingress: Arc::clone(&route.ingress.name),
             upstream: upstream.into(),
         };
+        let fallback = route.fallback.as_ref().and_then(|fallback| {
+            let upstream = self.attached.get(&fallback.upstream)?;
+            Some(LiveFallback {
+                upstream: Arc::clone(upstream),
+                policy: Arc::clone(&fallback.policy),
+            })
+        });
         LiveRoute {
             ingress: route.ingress.clone(),
             target,
+            fallback,
             policy: Arc::clone(&route.policy),
             unaided: unaided(&route.policy),
             redirects: self.tls && route.policy.tls_redirect == TlsRedirect::On,

@@ -1,25 +1,21 @@
 //! The life of a request, from its head to its answer.
 //!
 //! Each phase either goes on with less uncertainty or answers: read the head, take the fields that
-//! are ours, find the route, try its endpoints, pass the answer on. Nothing here waits but for the
-//! upstream, and nothing fails without a cause of the taxonomy.
+//! are ours, find the route, send the request on ([`relay`](super::relay)). Nothing here waits, and
+//! nothing fails without a cause of the taxonomy.
 
 use std::future::ready;
 use std::ops::ControlFlow::{self, Break, Continue};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use futures::future::Either;
-use http::header::{CONNECTION, HOST, SERVER, TRANSFER_ENCODING, UPGRADE, USER_AGENT};
+use http::header::{HOST, TRANSFER_ENCODING, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderValue, Method, Request, Response, Uri, Version};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
-use tokio::time::Sleep;
 
 use crate::failure::Cause;
 use crate::routing::policy::{Policy, ProxyStatus};
@@ -29,51 +25,29 @@ use crate::upstream::registry::Registry;
 use crate::upstream::upload::{ReplayMemory, Upload};
 
 use super::account::{Account, Described};
-use super::affinity::Affinity;
-use super::answer::{self, Asked, SERVER_NAME, X_REQUEST_ID};
-use super::attempts::{Answer, Attempts};
+use super::answer::{self, Asked};
 use super::cdn_loop::LoopGuard;
 use super::client::ClientContext;
-use super::clock::Clock;
 use super::forwarded::{self, Client, Received, TrustedProxies};
-use super::head::{self, Head, Upgrade};
+use super::head::{self, Head};
 use super::hop;
+use super::relay::{Relay, Routed};
 use super::request_id::RequestId;
-use super::response_body::{ResponseBody, Streaming};
-use super::retry::Progress;
+use super::response_body::ResponseBody;
 use super::serving::{LiveRoute, LiveTarget, Serving};
 use super::settings::Settings;
-use super::tunnel;
 
 const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");
-const SEC_WEBSOCKET_ACCEPT: HeaderName = HeaderName::from_static("sec-websocket-accept");
 
 /// What every request of every worker shares.
 pub struct Gateway {
     pub(super) serving: Arc<ArcSwap<Serving>>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) proxies: TrustedProxies,
-    registry: Arc<Registry>,
     access_log: AccessLog,
-    client_body_timeout: Duration,
+    relay: Arc<Relay>,
     replay_memory: Arc<ReplayMemory>,
     loops: LoopGuard,
-}
-
-/// A request that has a route.
-struct Routed {
-    upgrade: Option<Upgrade>,
-    /// The request as endpoints get it.
-    parts: Parts,
-    upload: Option<Arc<Upload>>,
-    /// The way to leave HTTP, if the request asks for it.
-    on_upgrade: Option<OnUpgrade>,
-    asked: Asked,
-    /// Who sent it.
-    sender: Client,
-    route: Arc<LiveRoute>,
-    policy: Arc<Policy>,
-    account: Box<Account>,
 }
 
 impl Gateway {
@@ -86,13 +60,17 @@ impl Gateway {
         metrics: Arc<Metrics>,
         access_log: AccessLog,
     ) -> Arc<Self> {
+        let relay = Relay {
+            registry,
+            metrics: Arc::clone(&metrics),
+            client_body_timeout: settings.client_body_timeout,
+        };
         Arc::new(Self {
             serving,
             metrics,
             proxies: TrustedProxies::new(&settings.trusted_proxies),
-            registry,
             access_log,
-            client_body_timeout: settings.client_body_timeout,
+            relay: Arc::new(relay),
             replay_memory: ReplayMemory::new(settings.replay_memory),
             loops: LoopGuard::new(identity),
         })
@@ -103,13 +81,16 @@ impl Gateway {
     /// What needs no waiting is done at once, so that the future holds little: one lives in every
     /// connection.
     pub(super) fn handle(
-        self: &Arc<Self>,
+        &self,
         client: &Arc<ClientContext>,
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<ResponseBody>> + Send + use<> {
         match self.route(client, request) {
             Break(response) => Either::Left(ready(response)),
-            Continue(routed) => Either::Right(forward(Arc::clone(self), client.worker, routed)),
+            Continue(routed) => {
+                let relay = Arc::clone(&self.relay);
+                Either::Right(relay.forward(client.worker, routed))
+            }
         }
     }
 
@@ -159,7 +140,9 @@ impl Gateway {
         if route.redirects && !sender.https && !is_acme_challenge(&head) {
             return Break(answer::redirect_to_https(&head, &asked.method, account));
         }
-        if let LiveTarget::Unavailable(cause) = route.target {
+        if let LiveTarget::Unavailable(cause) = route.target
+            && (asked.bare || route.fallback.is_none())
+        {
             return Break(answer::failure(cause, &asked, account));
         }
         let on_upgrade = parts.extensions.remove();
@@ -236,142 +219,6 @@ impl Gateway {
             })
         })
     }
-}
-
-/// Sends a request on, and passes the answer back.
-async fn forward(
-    gateway: Arc<Gateway>,
-    worker: usize,
-    mut request: Box<Routed>,
-) -> Response<ResponseBody> {
-    let route = Arc::clone(&request.route);
-    let own = Arc::clone(&request.policy);
-    let policy = &*own;
-    let LiveTarget::Upstream(upstream) = &route.target else {
-        return answer::failure(Cause::Internal, &request.asked, request.account);
-    };
-    let started = request.account.started;
-    let upload = request.upload.take();
-    let balancing = &upstream.policy().load_balancing;
-    let mut attempts = Attempts {
-        upstream,
-        policy,
-        registry: &gateway.registry,
-        metrics: &gateway.metrics,
-        worker,
-        head: &request.parts,
-        upgrade: request.upgrade.as_ref(),
-        affinity: Affinity::of(balancing, &request.parts.headers, request.sender),
-        clock: Clock::start(
-            started,
-            policy,
-            (&request.parts.headers, gateway.client_body_timeout),
-            &upload,
-        ),
-        upload,
-        timer: Box::pin(tokio::time::sleep(policy.timeouts.request)),
-        said: None,
-        made: Vec::with_capacity(1),
-        progress: Progress::default(),
-        admitted: None,
-    };
-    let result = attempts.run().await;
-    let said = match &result {
-        Ok(_) => None,
-        Err(_) => attempts.said().await,
-    };
-    let Attempts {
-        timer,
-        made,
-        upload,
-        ..
-    } = attempts;
-    request.account.attempts = made;
-    match result {
-        Ok(answer) if answer.switched => switch(answer, *request),
-        Ok(answer) => {
-            let limits = (policy.timeouts.read, gateway.client_body_timeout);
-            respond(answer, timer, limits, request.account)
-        }
-        Err(cause) => {
-            let Routed {
-                mut account,
-                mut asked,
-                ..
-            } = *request;
-            account.bytes_received = upload.map_or(0, |upload| upload.taken());
-            if let Some(said) = said {
-                return repeat(said, account);
-            }
-            asked.next_hop = account.attempts.last().and_then(|attempt| attempt.endpoint);
-            answer::failure(cause, &asked, account)
-        }
-    }
-}
-
-/// The endpoint's answer, on its way to the client.
-fn respond(
-    answer: Answer,
-    timer: Pin<Box<Sleep>>,
-    (read_timeout, client_body_timeout): (Duration, Duration),
-    mut account: Box<Account>,
-) -> Response<ResponseBody> {
-    let (mut parts, incoming) = answer.response.into_parts();
-    own_fields(&mut parts, &account);
-    account.responding(parts.status.as_u16(), None);
-    let body = ResponseBody::Upstream(Box::new(Streaming {
-        incoming,
-        lease: Some(answer.lease),
-        account,
-        timer,
-        read_timeout,
-        client_body_timeout,
-        waiting: false,
-    }));
-    Response::from_parts(parts, body)
-}
-
-/// What an endpoint said to an attempt that was followed by others, none of which brought an answer.
-fn repeat(said: Response<Bytes>, mut account: Box<Account>) -> Response<ResponseBody> {
-    let (mut parts, content) = said.into_parts();
-    own_fields(&mut parts, &account);
-    account.responding(parts.status.as_u16(), None);
-    let content = Some(content).filter(|content| !content.is_empty());
-    Response::from_parts(parts, ResponseBody::own(content, Some(account)))
-}
-
-/// The endpoint agreed to leave HTTP: the client is told, and bytes flow from then on.
-fn switch(mut answer: Answer, request: Routed) -> Response<ResponseBody> {
-    let mut account = request.account;
-    let upstream = hyper::upgrade::on(&mut answer.response);
-    let (mut parts, _) = answer.response.into_parts();
-    let agreed = parts.headers.remove(UPGRADE);
-    own_fields(&mut parts, &account);
-    if request
-        .upgrade
-        .is_some_and(|upgrade| upgrade.extended_connect)
-    {
-        parts.status = StatusCode::OK;
-        parts.headers.remove(SEC_WEBSOCKET_ACCEPT);
-    } else if let Some(agreed) = agreed {
-        let headers = &mut parts.headers;
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(UPGRADE, agreed);
-    }
-    account.responding(parts.status.as_u16(), None);
-    if let Some(client) = request.on_upgrade {
-        let idle = request.policy.timeouts.tunnel;
-        tokio::spawn(tunnel::run((client, upstream), idle, answer.lease, account));
-    }
-    Response::from_parts(parts, ResponseBody::own(None, None))
-}
-
-/// Makes the fields of a response those of a gateway.
-fn own_fields(parts: &mut http::response::Parts, account: &Account) {
-    parts.version = Version::HTTP_11;
-    hop::response(parts.status, &mut parts.headers);
-    parts.headers.insert(X_REQUEST_ID, account.id.field());
-    parts.headers.entry(SERVER).or_insert(SERVER_NAME);
 }
 
 /// Over HTTP/2 a body of length zero may still be open.

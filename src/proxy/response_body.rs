@@ -201,8 +201,7 @@ impl Streaming {
         self.note_received();
         if let Some(lease) = self.lease.take()
             && cause.blame() != Blame::Client
-            && let Some(route) = &self.account.route
-            && let super::serving::LiveTarget::Upstream(upstream) = &route.target
+            && let Some(upstream) = self.account.served_by()
         {
             let now = Instant::now();
             lease

@@ -33,7 +33,7 @@ pub(super) struct Progress {
     pub(super) broken_off: u8,
     /// The last of them.
     last_broken_off: Option<SocketAddr>,
-    /// Since the request began.
+    /// Since the first attempt could begin.
     pub(super) elapsed: Duration,
     /// Whether the method is idempotent.
     pub(super) idempotent: bool,
@@ -53,6 +53,15 @@ impl Progress {
             self.broken_off = self.broken_off.saturating_add(1);
         }
     }
+
+    /// What remains of it at the upstream that stands in: of a request that may be what breaks
+    /// endpoints, one more is enough.
+    pub(super) fn elsewhere(self) -> Self {
+        Self {
+            broken_off: self.broken_off.min(1),
+            ..Self::default()
+        }
+    }
 }
 
 /// What follows a failed attempt.
@@ -68,11 +77,8 @@ pub(super) enum Next {
 
 /// Decides. `progress` includes the failed attempt.
 pub(super) fn decide(policy: &Retry, failed: Failed, progress: Progress) -> Next {
-    let repeatable = match failed.cause.retry_class() {
-        RetryClass::Unsent => true,
-        RetryClass::Idempotent => failed.unsent || progress.idempotent || policy.non_idempotent,
-        RetryClass::Never => false,
-    };
+    let never = failed.cause.retry_class() == RetryClass::Never;
+    let repeatable = !never && is_repeatable(policy, failed, progress);
     if !repeatable || !progress.replayable || progress.elapsed >= policy.within {
         return Next::Stop;
     }
@@ -85,6 +91,22 @@ pub(super) fn decide(policy: &Retry, failed: Failed, progress: Progress) -> Next
         return Next::Stop;
     }
     Next::Another
+}
+
+/// Whether a request that failed may be sent to the upstream that stands in. What no other endpoint
+/// would help with, it may; which failures are retried, and how long, is no matter here.
+pub(super) fn may_fall_back(policy: &Retry, failed: Failed, progress: Progress) -> bool {
+    let failure = match failed.cause {
+        Cause::RetriedStatus(_) => true,
+        cause => matches!(cause.status().as_u16(), 502..=504),
+    };
+    failure && progress.replayable && is_repeatable(policy, failed, progress)
+}
+
+/// Whether a request may be sent again (RFC 9110 section 9.2.2).
+fn is_repeatable(policy: &Retry, failed: Failed, progress: Progress) -> bool {
+    let unsent = failed.unsent || failed.cause.retry_class() == RetryClass::Unsent;
+    unsent || progress.idempotent || policy.non_idempotent
 }
 
 /// Whether the policy has failures of this kind retried. A status was found in its list before it

@@ -30,6 +30,8 @@ pub(super) struct LiveRoute {
     pub(super) ingress: IngressName,
     pub(super) target: LiveTarget,
     pub(super) policy: Arc<Policy>,
+    /// What stands in for the target.
+    pub(super) fallback: Option<LiveFallback>,
     /// The policy of requests that are passed on without help, where some paths are.
     pub(super) unaided: Option<Arc<Policy>>,
     /// Whether plain HTTP is sent to HTTPS.
@@ -42,6 +44,13 @@ pub(super) struct LiveRoute {
 pub(super) enum LiveTarget {
     Upstream(Arc<Upstream>),
     Unavailable(Cause),
+}
+
+/// What stands in for the target of a route.
+#[derive(Debug)]
+pub(super) struct LiveFallback {
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) policy: Arc<Policy>,
 }
 
 impl LiveRoute {

@@ -13,8 +13,8 @@ use super::host::HostPattern;
 use super::policy::Policy;
 use super::policy::upstream::{Trust, UpstreamPolicy, UpstreamTls};
 use super::snapshot::{
-    Certificate, EndpointSource, EndpointSpec, EndpointState, PodRef, Route, Snapshot, Target,
-    Upstream, VirtualHost,
+    Certificate, EndpointSource, EndpointSpec, EndpointState, Fallback, PodRef, Route, Snapshot,
+    Target, Upstream, VirtualHost,
 };
 
 impl fmt::Display for Snapshot {
@@ -29,6 +29,9 @@ impl fmt::Display for Snapshot {
         }
         for (id, Upstream { endpoints }) in upstreams {
             write!(f, "upstream {id}")?;
+            if id.policy.has_fallback {
+                write!(f, " with a fallback")?;
+            }
             write_upstream_policy(f, &id.policy)?;
             writeln!(f)?;
             write_endpoints(f, endpoints)?;
@@ -86,8 +89,10 @@ fn write_route(f: &mut Formatter<'_>, route: &Route) -> fmt::Result {
     if let Target::Upstream(id) = target {
         write_upstream_policy(f, &id.policy)?;
     }
-    if let Some(fallback) = fallback {
-        write!(f, " fallback={fallback}")?;
+    if let Some(Fallback { upstream, policy }) = fallback {
+        write!(f, " fallback={upstream}")?;
+        write_policy(f, policy)?;
+        write_upstream_policy(f, &upstream.policy)?;
     }
     writeln!(f)
 }

@@ -45,8 +45,17 @@ pub struct Route {
     pub target: Target,
     /// How.
     pub policy: Arc<Policy>,
-    /// The upstream of the snapshot that stands in for the target.
-    pub fallback: Option<UpstreamId>,
+    /// What stands in for the target.
+    pub fallback: Option<Fallback>,
+}
+
+/// What stands in for the target of a route.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fallback {
+    /// An upstream of the snapshot.
+    pub upstream: UpstreamId,
+    /// How requests are sent there; the time for a whole request is that of the route.
+    pub policy: Arc<Policy>,
 }
 
 /// Where a route leads.

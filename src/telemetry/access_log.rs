@@ -98,6 +98,9 @@ pub struct Record<'a> {
     /// The upstream, `namespace/service:port`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<&'a str>,
+    /// Whether the answer is that of the upstream which stands in.
+    #[serde(skip_serializing_if = "is_false")]
+    pub fallback: bool,
     /// `User-Agent`, where it is printable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<&'a str>,
@@ -121,6 +124,9 @@ pub struct Try {
     /// From the choice of the endpoint to the head or the failure.
     #[serde(rename = "duration_ms", serialize_with = "millis")]
     pub duration: Duration,
+    /// Whether it was at the upstream that stands in.
+    #[serde(skip_serializing_if = "is_false")]
+    pub fallback: bool,
 }
 
 impl AccessLog {
@@ -198,6 +204,14 @@ fn millis<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S:
     serializer.serialize_f64(f64::from(micros) / 1000.0)
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "what decides whether a field is written gets a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
 fn label<S: Serializer>(cause: &Option<Cause>, serializer: S) -> Result<S::Ok, S::Error> {
     cause.map(Cause::label).serialize(serializer)
 }
@@ -250,6 +264,7 @@ mod tests {
             ingress_namespace: Some("shop"),
             ingress: Some("cart"),
             upstream: Some("shop/cart:80"),
+            fallback: false,
             user_agent: None,
             attempts,
         }
@@ -262,6 +277,7 @@ mod tests {
             status: None,
             cause: Some(Cause::ConnectionRefused),
             duration: Duration::from_micros(250),
+            fallback: false,
         }];
         let line = logged(Format::Json, Query::Hidden, &record(&attempts));
         assert_eq!(line.matches('\n').count(), 1);

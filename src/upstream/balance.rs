@@ -60,6 +60,8 @@ pub struct Choice {
     pub trial: Option<Trial>,
     /// Another one's ejection is over.
     pub due: Option<Readmission>,
+    /// All are ejected, and another upstream stands in: the request does not go here.
+    pub stands_back: bool,
 }
 
 /// Chooses endpoints of one upstream at one moment.
@@ -129,6 +131,7 @@ impl Balancer<'_> {
     ) -> Option<Choice> {
         let mut all = of.members.iter();
         let due = all.find_map(|it| Readmission::begin(&it.endpoint, self.now));
+        let stands_back = self.policy.has_fallback && !of.members.iter().any(is_closed);
         if wish.may_try
             && let Some((member, trial)) = self.trial(of, method, (own, wish.repeatable))
         {
@@ -162,6 +165,7 @@ impl Balancer<'_> {
             .or_else(|| pick(&|_| true))?;
         Some(Choice {
             due,
+            stands_back,
             ..Choice::of(member)
         })
     }
@@ -201,6 +205,7 @@ impl Choice {
             pin: member.pin,
             trial: None,
             due: None,
+            stands_back: false,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! decided under a lock of the upstream, so that two workers cannot leave out the last two endpoints
 //! at once; it is taken only when an endpoint has failed too often.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::failure::{Blame, Cause};
@@ -16,7 +17,7 @@ use super::live::Upstream;
 use super::random::random;
 use super::readmission::Trial;
 
-/// When the last endpoint fails, the others are tried again this soon.
+/// When the last endpoint fails, or what stands in, the others are tried again this soon.
 const IMPATIENT: Duration = Duration::from_secs(1);
 
 impl Upstream {
@@ -52,6 +53,11 @@ impl Upstream {
         }
     }
 
+    /// Nothing else helped either: those that are left out are tried again soon.
+    pub fn hasten(&self, now: Instant) {
+        hasten(self.shared().lock().iter(), now);
+    }
+
     fn eject(&self, endpoint: &Endpoint, cause: Cause, rules: &OutlierDetection, now: Instant) {
         let members = self.shared().lock();
         if !endpoint.standing().is_closed() {
@@ -59,9 +65,8 @@ impl Upstream {
         }
         let others = members.iter().filter(|e| e.address() != endpoint.address());
         let usable = others.clone().filter(|e| e.standing().is_closed()).count();
-        if usable == 0 {
-            others.for_each(|e| e.standing().hasten(now + IMPATIENT));
-            return;
+        if usable == 0 && !self.policy().has_fallback {
+            return hasten(others, now);
         }
         let ejected = others.count() - usable + 1;
         if ejected * 100 > members.len().max(1) * usize::from(rules.ejection.max_percent) {
@@ -77,6 +82,10 @@ impl Upstream {
             );
         }
     }
+}
+
+fn hasten<'a>(endpoints: impl Iterator<Item = &'a Arc<Endpoint>>, now: Instant) {
+    endpoints.for_each(|e| e.standing().hasten(now + IMPATIENT));
 }
 
 /// Whether a failure is the endpoint's, and of which kind.

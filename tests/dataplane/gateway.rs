@@ -18,8 +18,8 @@ use bywash::proxy::{DataPlane, RuntimeKind, Settings};
 use bywash::routing::host::HostPattern;
 use bywash::routing::policy::{AddressRules, Policy};
 use bywash::routing::snapshot::{
-    EndpointSource, EndpointSpec, EndpointState, IngressName, Route, ServicePort, Snapshot, Target,
-    Upstream, UpstreamId, VirtualHost,
+    EndpointSource, EndpointSpec, EndpointState, Fallback, IngressName, Route, ServicePort,
+    Snapshot, Target, Upstream, UpstreamId, VirtualHost,
 };
 use bywash::telemetry::access_log::{AccessLog, Format, Query};
 use bywash::telemetry::metrics::Metrics;
@@ -122,6 +122,51 @@ impl Setup {
             .map(|address| (*address, EndpointState::Ready));
         setup.snapshot.upstreams = BTreeMap::from([(id, upstream(ready))]);
         setup
+    }
+
+    /// The same, and where that fails to these endpoints under the policy of a Service without one.
+    pub(crate) fn backed(endpoints: &[SocketAddr], mut policy: Policy, by: &[SocketAddr]) -> Self {
+        policy.upstream_mut().has_fallback = true;
+        let own = Self::to(endpoints, policy.clone()).snapshot.upstreams;
+        let target = own.keys().next().cloned().map(Target::Upstream);
+        let mut setup = Self::routed_backed(target.unwrap(), policy, by);
+        setup.snapshot.upstreams.extend(own);
+        setup
+    }
+
+    /// Every request goes to this target, and where that fails to these endpoints.
+    pub(crate) fn routed_backed(target: Target, policy: Policy, by: &[SocketAddr]) -> Self {
+        let id = UpstreamId {
+            service: ServicePort {
+                namespace: "shop".into(),
+                name: "static".into(),
+                port: 80,
+            },
+            policy: Arc::default(),
+        };
+        let mut setup = Self::routed(target, policy);
+        for host in setup.snapshot.hosts.values_mut() {
+            let mut route = (**host.default.as_ref().unwrap()).clone();
+            route.fallback = Some(Fallback {
+                upstream: id.clone(),
+                policy: Arc::default(),
+            });
+            host.default = Some(Arc::new(route));
+        }
+        let ready = by.iter().map(|address| (*address, EndpointState::Ready));
+        setup.snapshot.upstreams = BTreeMap::from([(id, upstream(ready))]);
+        setup
+    }
+
+    /// Changes the policy of what stands in.
+    pub(crate) fn backed_under(mut self, change: impl Fn(&mut Policy)) -> Self {
+        for host in self.snapshot.hosts.values_mut() {
+            let mut route = (**host.default.as_ref().unwrap()).clone();
+            let fallback = route.fallback.as_mut().unwrap();
+            change(Arc::make_mut(&mut fallback.policy));
+            host.default = Some(Arc::new(route));
+        }
+        self
     }
 
     /// Every request goes to the addresses of a name, at port 80, under this policy.

@@ -16,6 +16,9 @@ pub(crate) struct Entry {
     pub(crate) status: u16,
     #[serde(default)]
     pub(crate) cause: Option<String>,
+    /// Whether the answer is that of what stands in.
+    #[serde(default)]
+    pub(crate) fallback: bool,
     #[serde(default)]
     pub(crate) attempts: Vec<Try>,
     pub(crate) bytes_received: u64,
@@ -32,6 +35,9 @@ pub(crate) struct Try {
     pub(crate) status: Option<u16>,
     #[serde(default)]
     pub(crate) cause: Option<String>,
+    /// Whether it was at what stands in.
+    #[serde(default)]
+    pub(crate) fallback: bool,
 }
 
 impl Entry {
@@ -39,6 +45,13 @@ impl Entry {
     pub(crate) fn causes(&self) -> Vec<&str> {
         let causes = self.attempts.iter();
         causes.map(|a| a.cause.as_deref().unwrap_or("")).collect()
+    }
+
+    /// How many tries were at what stands in, after those at the upstream itself.
+    pub(crate) fn at_fallback(&self) -> usize {
+        let mut own = self.attempts.iter().skip_while(|a| !a.fallback);
+        assert!(own.all(|a| a.fallback), "{self:?}");
+        self.attempts.iter().filter(|a| a.fallback).count()
     }
 
     /// The endpoints tried, in order.

@@ -45,6 +45,7 @@ impl Attempts<'_> {
             status: Some(status.as_u16()),
             duration: took,
             detail: None,
+            fallback: self.instead.is_some(),
         });
     }
 
@@ -53,6 +54,13 @@ impl Attempts<'_> {
     pub(super) fn waited(&self, started: Instant, now: Instant) -> Duration {
         let since = turn(self.upload.as_deref()).map_or(started, |turn| turn.since().max(started));
         now.saturating_duration_since(since)
+    }
+
+    /// Brings up to date what is known of the request.
+    pub(super) fn look_at_request(&mut self) {
+        self.progress.elapsed = self.clock.elapsed();
+        let upload = self.upload.as_ref();
+        self.progress.replayable = upload.is_none_or(|upload| upload.is_replayable());
     }
 
     /// Counts a failed attempt towards the endpoint's ejection, if it is the endpoint's failure.
@@ -71,7 +79,7 @@ impl Attempts<'_> {
         &mut self,
         endpoint: &Endpoint,
         started: Instant,
-        miss: &Miss,
+        miss: &mut Miss,
     ) -> Next {
         let Failed {
             cause,
@@ -94,11 +102,7 @@ impl Attempts<'_> {
             }
         }
         self.progress.book(miss.failed, endpoint.address());
-        self.progress.elapsed = self.clock.elapsed();
-        self.progress.replayable = self
-            .upload
-            .as_ref()
-            .is_none_or(|upload| upload.is_replayable());
+        self.look_at_request();
         let mut next = decide(&self.policy.retry, miss.failed, self.progress);
         if next == Next::Another && costs(miss.failed) {
             let budget = &self.policy.retry.budget;
@@ -107,11 +111,13 @@ impl Attempts<'_> {
                 next = Next::Stop;
             }
         }
+        miss.falls_back = next == Next::Stop && self.falls_back(miss);
+        let followed = next != Next::Stop || miss.falls_back;
         // The answer that a client gets in the end was not a failed attempt.
-        let given = next == Next::Stop && miss.answer.is_some();
+        let given = !followed && miss.answer.is_some();
         let cause = (!given).then_some(cause);
         self.metrics.attempt(self.worker, cause);
-        if next != Next::Stop {
+        if followed {
             self.metrics.retry(self.worker);
         }
         self.made.push(Attempt {
@@ -120,6 +126,7 @@ impl Attempts<'_> {
             status: miss.status,
             duration: took,
             detail: miss.detail.clone(),
+            fallback: self.instead.is_some(),
         });
         next
     }

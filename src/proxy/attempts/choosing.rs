@@ -60,6 +60,7 @@ impl Attempts<'_> {
             pin,
             trial,
             due,
+            stands_back,
         } = self.upstream.choose(&Wish {
             tried: &tried.endpoints,
             unreachable: &tried.unreachable,
@@ -79,6 +80,9 @@ impl Attempts<'_> {
             };
             let rules = self.upstream.policy().outlier_detection.clone();
             tokio::spawn(due.open(rules, how, Arc::clone(self.metrics)));
+        }
+        if stands_back {
+            return Err(Cause::NoEndpoints);
         }
         Ok(Chosen {
             endpoint,

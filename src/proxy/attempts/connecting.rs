@@ -117,7 +117,8 @@ impl Attempts<'_> {
     }
 }
 
-fn unsent(cause: Cause) -> Miss {
+/// Failed before anything was sent.
+pub(super) fn unsent(cause: Cause) -> Miss {
     let failed = Failed {
         cause,
         unsent: true,

@@ -23,16 +23,22 @@ const MOST: usize = 64 * 1024;
 /// How long reading it may take.
 const WITHIN: Duration = Duration::from_secs(1);
 
+/// Whether an answer can be read while something else is tried. The next attempt takes the rest of an
+/// upload, with which this exchange breaks.
+pub(super) fn is_readable(answer: &Answer) -> bool {
+    let least = answer.response.body().size_hint().lower();
+    !answer.lease.is_uploading() && least <= MOST as u64
+}
+
 /// Reads an answer and gives its connection back.
 pub(super) fn read(answer: Answer) -> Option<Reading> {
+    if !is_readable(&answer) {
+        return None;
+    }
     let Answer {
         response, lease, ..
     } = answer;
     let (head, body) = response.into_parts();
-    // The next attempt takes the rest of an upload, with which this exchange breaks.
-    if lease.is_uploading() || body.size_hint().lower() > MOST as u64 {
-        return None;
-    }
     Some(tokio::spawn(async move {
         let whole = Limited::new(body, MOST).collect();
         let whole = tokio::time::timeout(WITHIN, whole).await.ok()?.ok()?;

@@ -191,3 +191,36 @@ fn only_failures_that_the_policy_lists_are_retried() {
         assert_eq!(decided(nothing), Next::Stop, "{cause:?}");
     }
 }
+
+#[test]
+fn what_stands_in_is_asked_for_every_failure_of_the_upstreams_that_leaves_the_request_repeatable() {
+    let policy = Retry {
+        on: RetryOn {
+            connect_failure: false,
+            reset: false,
+            refused_stream: false,
+            timeout: false,
+            invalid_response: false,
+        },
+        within: Duration::ZERO,
+        ..Retry::default()
+    };
+    let falls_back = |cause, idempotent| may_fall_back(&policy, failed(cause), first(idempotent));
+    for cause in Cause::all() {
+        let asked = matches!(cause.status().as_u16(), 502..=504);
+        assert_eq!(falls_back(cause, true), asked, "{cause:?}");
+        let unsent = asked && cause.retry_class() == RetryClass::Unsent;
+        assert_eq!(falls_back(cause, false), unsent, "{cause:?}");
+    }
+    assert!(falls_back(Cause::RetriedStatus(500), true));
+    let no_endpoint = Failed {
+        unsent: true,
+        ..failed(Cause::NoEndpoints)
+    };
+    assert!(may_fall_back(&policy, no_endpoint, first(false)));
+    let not_kept = Progress {
+        replayable: false,
+        ..first(true)
+    };
+    assert!(!may_fall_back(&policy, no_endpoint, not_kept));
+}

@@ -167,6 +167,15 @@ impl Metrics {
             ),
             by_value(&routes, "cause", failures),
         )?;
+        let fallbacks = routes.iter().filter(|(_, totals)| totals.fallbacks > 0);
+        counter(
+            encoder,
+            (
+                "fallback_requests",
+                "Requests that were sent to the fallback Service of their route",
+            ),
+            fallbacks.map(|(route, totals)| (route_labels(None, route), totals.fallbacks)),
+        )?;
         let mut histogram = encoder.encode_descriptor(
             "request_duration_seconds",
             "From the end of the request head to the end of the response",

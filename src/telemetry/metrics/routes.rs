@@ -71,6 +71,7 @@ struct Shard {
     statuses: [AtomicU64; STATUSES.len()],
     buckets: [AtomicU64; BUCKETS],
     sum_micros: AtomicU64,
+    fallbacks: AtomicU64,
     failures: CauseCounters,
 }
 
@@ -80,6 +81,7 @@ impl Default for Shard {
             statuses: [const { AtomicU64::new(0) }; STATUSES.len()],
             buckets: [const { AtomicU64::new(0) }; BUCKETS],
             sum_micros: AtomicU64::new(0),
+            fallbacks: AtomicU64::new(0),
             failures: CauseCounters::default(),
         }
     }
@@ -98,6 +100,7 @@ pub(super) struct Totals {
     /// Not cumulative.
     pub(super) buckets: [u64; BUCKETS],
     pub(super) sum_seconds: f64,
+    pub(super) fallbacks: u64,
     /// In the order of [`LABELS`].
     pub(super) failures: Vec<u64>,
 }
@@ -106,7 +109,7 @@ impl RouteMetrics {
     /// Counts a request that ended: the status sent (499 if the client had left), why it failed if
     /// it did, and the time from the end of its head to the end of the response.
     pub fn record(&self, worker: usize, status: u16, cause: Option<Cause>, duration: Duration) {
-        let shard = self.shards[worker % self.shards.len()].get_or_init(Box::default);
+        let shard = self.shard(worker);
         let index = STATUS_INDEX.get(usize::from(status)).copied();
         let index = index.unwrap_or(STATUS_INDEX[0]);
         shard.statuses[usize::from(index)].fetch_add(1, Ordering::Relaxed);
@@ -118,6 +121,15 @@ impl RouteMetrics {
         if let Some(cause) = cause {
             shard.failures.add(cause);
         }
+    }
+
+    /// Counts a request that was sent to what stands in for the route's upstream.
+    pub fn fell_back(&self, worker: usize) {
+        self.shard(worker).fallbacks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn shard(&self, worker: usize) -> &Shard {
+        self.shards[worker % self.shards.len()].get_or_init(Box::default)
     }
 
     pub(super) fn labels(&self) -> &RouteLabels {
@@ -133,6 +145,7 @@ impl RouteMetrics {
             statuses: [0; STATUSES.len()],
             buckets: [0; BUCKETS],
             sum_seconds: 0.0,
+            fallbacks: 0,
             failures: vec![0; LABELS.len()],
         };
         let mut micros = 0;
@@ -140,6 +153,7 @@ impl RouteMetrics {
             add_all(&mut totals.statuses, &shard.statuses);
             add_all(&mut totals.buckets, &shard.buckets);
             micros += shard.sum_micros.load(Ordering::Relaxed);
+            totals.fallbacks += shard.fallbacks.load(Ordering::Relaxed);
             shard.failures.add_to(&mut totals.failures);
         }
         totals.sum_seconds = micros as f64 / 1e6;

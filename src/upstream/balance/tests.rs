@@ -396,3 +396,22 @@ fn another_zone_goes_first_after_a_failure_to_connect_but_for_a_key() {
         assert!([1, 2, 5].contains(&left), "{left}");
     }
 }
+
+#[test]
+fn where_another_upstream_stands_in_an_ejected_endpoint_is_not_used_for_want_of_a_better_one() {
+    for algorithm in ALGORITHMS {
+        for has_fallback in [true, false] {
+            let mut bench = Bench::of(2, algorithm.clone());
+            bench.policy.has_fallback = has_fallback;
+            bench.eject(0);
+            let all = |bench: &mut Bench| -> Vec<bool> {
+                let members = bench.members();
+                let choices = (0..50).map(|_| bench.choice(&members, &Wish::default()));
+                choices.map(|choice| choice.unwrap().stands_back).collect()
+            };
+            assert!(all(&mut bench).iter().all(|back| !back), "{algorithm:?}");
+            bench.eject(1);
+            assert!(all(&mut bench).iter().all(|back| *back == has_fallback));
+        }
+    }
+}

@@ -1,0 +1,542 @@
+//! After the last attempt the fallback Service is asked, for whatever may be sent again, and what it
+//! answers never looks like the route's own.
+
+use std::time::Duration;
+
+use bywash::failure::Cause;
+use bywash::faults::script::{Script, Step, send};
+use bywash::faults::{Fault, Peer};
+use bywash::routing::policy::{Policy, ProxyStatus};
+use bywash::routing::snapshot::Target;
+
+use super::client::{End, get, post, until};
+use super::gateway::{Gateway, SHORT, Setup, addresses};
+
+const ASKED: &str = "bywash_fallback_requests_total";
+
+async fn endpoints(count: usize, script: impl Into<Script>) -> Peer {
+    let any = "127.0.0.1:0".parse().unwrap();
+    let any = vec![any; count];
+    Peer::start_at(&any, "peer", script).await.unwrap()
+}
+
+fn backed(own: &Peer, by: &Peer, change: impl FnOnce(&mut Policy)) -> Setup {
+    let mut policy = Policy::default();
+    change(&mut policy);
+    Setup::backed(&addresses(&[own]), policy, &addresses(&[by]))
+}
+
+/// In front of one peer, with the other standing in.
+fn before(own: &Peer, by: &Peer) -> Gateway {
+    backed(own, by, |_| {}).start()
+}
+
+/// What reached a peer on its first connection.
+fn first(peer: &Peer) -> String {
+    String::from_utf8(peer.received().remove(0).bytes).unwrap()
+}
+
+#[tokio::test]
+async fn after_its_last_attempt_a_request_is_answered_by_the_fallback_and_that_is_said() {
+    let (own, by) = (
+        endpoints(2, Fault::ResetAfterRequest).await,
+        endpoints(1, Fault::Echo).await,
+    );
+    let gateway = before(&own, &by);
+    let (answer, entry) = gateway.outcome(get("/cart?n=1")).await;
+    assert_eq!(answer.described()["target"], "/cart?n=1");
+    let said = answer.field("proxy-status");
+    assert_eq!(said, Some("bywash; details=\"fallback: connection_reset\""));
+    assert_eq!(entry.causes(), ["connection_reset", "connection_reset", ""]);
+    assert_eq!((entry.fallback, entry.cause.as_deref()), (true, None));
+    assert_eq!(entry.at_fallback(), 1);
+    assert_eq!((own.requests(), by.requests()), (2, 1));
+    assert_eq!(gateway.metric(ASKED, "upstream=\"shop/shop:80\""), 1.0);
+    let id = format!("x-request-id: {}\r\n", entry.id);
+    assert!(first(&own).contains(&id) && first(&by).contains(&id));
+}
+
+#[tokio::test]
+async fn a_request_that_works_never_reaches_the_fallback() {
+    let (own, by) = (
+        endpoints(2, Fault::Echo).await,
+        endpoints(1, Fault::Echo).await,
+    );
+    own.once(Fault::ResetAfterRequest);
+    let gateway = before(&own, &by);
+    let (answer, entry) = gateway.outcome(get("/")).await;
+    assert_eq!((answer.status, entry.fallback), (200, false));
+    assert_eq!(answer.field("proxy-status"), None);
+    assert_eq!((by.connections(), gateway.metric(ASKED, "")), (0, 0.0));
+}
+
+#[tokio::test]
+async fn a_post_that_was_sent_is_never_sent_again() {
+    for fault in [
+        Fault::ResetAfterRequest,
+        Fault::CloseAfterRequest,
+        Fault::Garbage,
+    ] {
+        let (own, by) = (endpoints(2, fault).await, endpoints(1, Fault::Echo).await);
+        let (answer, entry) = before(&own, &by).outcome(post("/", "an order")).await;
+        assert_eq!((answer.status, entry.fallback), (502, false), "{fault}");
+        assert_eq!((own.requests(), by.connections()), (1, 0), "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn a_post_that_was_never_sent_reaches_the_fallback_whole() {
+    let (own, by) = (
+        endpoints(2, Fault::Refuse).await,
+        endpoints(1, Fault::Echo).await,
+    );
+    let (answer, entry) = before(&own, &by).outcome(post("/", "an order")).await;
+    assert_eq!(answer.described()["body_bytes"], 8);
+    assert!(first(&by).ends_with("\r\n\r\nan order"));
+    assert_eq!((entry.attempts.len(), entry.at_fallback()), (4, 1));
+    // Not kept, and not needed: no byte of it was taken.
+    let big = post("/", &"a".repeat(300_000));
+    let (answer, _) = before(&own, &by).outcome(big).await;
+    assert_eq!(answer.described()["body_bytes"], 300_000);
+}
+
+#[tokio::test]
+async fn a_post_that_the_policy_declares_repeatable_goes_to_the_fallback() {
+    let (own, by) = (
+        endpoints(2, Fault::ResetAfterRequest).await,
+        endpoints(1, Fault::Echo).await,
+    );
+    let gateway = backed(&own, &by, |policy| policy.retry.non_idempotent = true).start();
+    let (answer, entry) = gateway.outcome(post("/", "an order")).await;
+    assert_eq!(answer.described()["body_bytes"], 8);
+    assert!(entry.fallback);
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_kept_cannot_go_to_the_fallback() {
+    let (own, by) = (
+        endpoints(2, Fault::ResetAfterRequest).await,
+        endpoints(1, Fault::Echo).await,
+    );
+    let put = post("/", &"a".repeat(300_000)).replacen("POST", "PUT", 1);
+    let (answer, entry) = before(&own, &by).outcome(put).await;
+    assert_eq!((answer.status, entry.attempts.len()), (502, 1));
+    assert_eq!(by.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_route_without_endpoints_or_without_its_service_is_answered_by_the_fallback() {
+    let by = endpoints(1, Fault::Echo).await;
+    let none = Setup::backed(&[], Policy::default(), &addresses(&[&by]));
+    let missing = |cause| {
+        let target = Target::Unavailable(cause);
+        Setup::routed_backed(target, Policy::default(), &addresses(&[&by]))
+    };
+    for (setup, cause) in [
+        (none, "no_endpoints"),
+        (missing(Cause::UnknownUpstream), "unknown_upstream"),
+        (missing(Cause::UnsupportedProtocol), "unsupported_protocol"),
+    ] {
+        let gateway = setup.start();
+        let (answer, entry) = gateway.outcome(post("/", "an order")).await;
+        assert_eq!(answer.described()["body_bytes"], 8, "{cause}");
+        assert_eq!(entry.causes(), [cause, ""]);
+        assert_eq!((entry.fallback, entry.attempts[0].endpoint), (true, None));
+        assert_eq!(gateway.metric(ASKED, ""), 1.0);
+    }
+}
+
+#[tokio::test]
+async fn where_every_answer_had_a_listed_status_the_fallback_is_asked() {
+    let (own, by) = (
+        endpoints(3, Fault::Unavailable).await,
+        endpoints(1, Fault::Echo).await,
+    );
+    let gateway = before(&own, &by);
+    let mut client = gateway.client().await;
+    for _ in 0..2 {
+        let answer = client.ask(get("/")).await;
+        assert_eq!(answer.described()["method"], "GET");
+        let said = answer.field("proxy-status");
+        assert_eq!(said, Some("bywash; details=\"fallback: retried_status\""));
+        let entry = gateway.logged().await;
+        assert_eq!((entry.causes().len(), entry.at_fallback()), (4, 1));
+    }
+    // An answer that is not given is read all the same, so that its connection serves again.
+    assert_eq!((own.requests(), own.connections()), (6, 3));
+}
+
+#[tokio::test]
+async fn where_the_fallback_fails_too_the_upstreams_own_answer_passes_unchanged() {
+    let (own, by) = (
+        endpoints(3, Fault::Unavailable).await,
+        endpoints(2, Fault::Refuse).await,
+    );
+    let gateway = before(&own, &by);
+    let (answer, entry) = gateway.outcome(get("/")).await;
+    assert_eq!((answer.status, answer.end), (503, End::Whole));
+    assert_eq!(
+        (answer.text().as_str(), answer.field("x-app")),
+        ("busy\n", Some("shop"))
+    );
+    assert_eq!(
+        (answer.field("proxy-status"), entry.fallback),
+        (None, false)
+    );
+    assert_eq!((entry.attempts.len(), entry.at_fallback()), (6, 3));
+    assert_eq!(gateway.metric(ASKED, ""), 1.0);
+}
+
+/// What an upstream said before it failed is its answer all the same.
+#[tokio::test]
+async fn an_answer_that_was_followed_by_failures_alone_passes_whoever_gave_it() {
+    let busy = "HTTP/1.1 503 No\r\nconnection: close\r\ncontent-length: 5\r\n\r\nbusy\n";
+    let busy = Script::on_request([Step::ReadBody, send(busy), Step::Finish]);
+    let own = Peer::start([busy.clone(), Fault::ResetAfterRequest.into()]);
+    let own = own.await.unwrap();
+    let by = endpoints(1, Fault::Refuse).await;
+    let setup = backed(&own, &by, |policy| policy.retry.attempts = 2);
+    let (answer, entry) = setup.start().outcome(get("/")).await;
+    assert_eq!((answer.status, answer.text().as_str()), (503, "busy\n"));
+    assert_eq!(entry.causes()[..2], ["retried_status", "connection_reset"]);
+    assert_eq!((entry.fallback, entry.at_fallback()), (false, 3));
+
+    let by = Peer::start([busy, Fault::ResetAfterRequest.into()]);
+    let by = by.await.unwrap();
+    let own = endpoints(1, Fault::Refuse).await;
+    let setup = backed(&own, &by, |_| {}).backed_under(|policy| policy.retry.attempts = 2);
+    let (answer, entry) = setup.start().outcome(get("/")).await;
+    assert_eq!((answer.status, answer.text().as_str()), (503, "busy\n"));
+    let said = answer.field("proxy-status");
+    assert_eq!(
+        said,
+        Some("bywash; details=\"fallback: connection_refused\"")
+    );
+    assert_eq!((entry.fallback, entry.at_fallback()), (true, 2));
+}
+
+#[tokio::test]
+async fn where_the_fallback_fails_too_the_cause_is_the_upstreams_own() {
+    let (own, by) = (
+        endpoints(2, Fault::Garbage).await,
+        endpoints(2, Fault::Refuse).await,
+    );
+    let gateway = backed(&own, &by, |policy| policy.proxy_status = ProxyStatus::Full).start();
+    let (answer, entry) = gateway.outcome(get("/")).await;
+    assert_eq!(
+        (answer.status, entry.cause.as_deref()),
+        (502, Some("not_http"))
+    );
+    let said = answer.field("proxy-status").unwrap();
+    assert!(
+        said.contains("error=http_protocol_error; next-hop="),
+        "{said}"
+    );
+    let hop = entry.endpoints()[1];
+    assert!(said.contains(&format!("next-hop=\"{hop}\"")), "{said}");
+    assert_eq!((entry.attempts.len(), entry.at_fallback()), (5, 3));
+}
+
+#[tokio::test]
+async fn whatever_the_fallback_answers_is_the_answer() {
+    let own = endpoints(2, Fault::Refuse).await;
+    for (status, script) in [
+        (503, Script::from(Fault::Unavailable)),
+        (
+            404,
+            Script::answer(
+                "HTTP/1.1 404 No\r\nproxy-status: cdn; error=dns_error\r\ncontent-length: 3\r\n\r\nno\n",
+            ),
+        ),
+    ] {
+        let by = endpoints(1, script).await;
+        let (answer, entry) = before(&own, &by).outcome(get("/")).await;
+        assert_eq!(
+            (answer.status, entry.fallback, entry.cause),
+            (status, true, None)
+        );
+        let said: Vec<&str> = answer
+            .fields
+            .iter()
+            .filter(|(name, _)| name.eq_ignore_ascii_case("proxy-status"))
+            .map(|(_, value)| &**value)
+            .collect();
+        // Those of proxies nearer to the origin go before.
+        assert_eq!(
+            said.last(),
+            Some(&"bywash; details=\"fallback: connection_refused\"")
+        );
+        assert_eq!(said.len(), if status == 404 { 2 } else { 1 });
+    }
+}
+
+/// Of a request that may be what breaks endpoints one more is enough.
+#[tokio::test]
+async fn a_request_on_which_two_endpoints_broke_off_breaks_at_most_one_of_the_fallback() {
+    let (own, by) = (
+        endpoints(2, Fault::ResetAfterRequest).await,
+        endpoints(3, Fault::CloseAfterRequest).await,
+    );
+    let (answer, entry) = before(&own, &by).outcome(get("/")).await;
+    assert_eq!(
+        (answer.status, entry.cause.as_deref()),
+        (502, Some("connection_reset"))
+    );
+    assert_eq!((own.requests(), by.requests()), (2, 1));
+}
+
+#[tokio::test]
+async fn the_fallback_has_attempts_of_its_own_under_its_own_policy() {
+    let (own, by) = (
+        endpoints(2, Fault::Refuse).await,
+        endpoints(2, Fault::Echo).await,
+    );
+    by.once(Fault::StallBeforeHead);
+    let setup = backed(&own, &by, |policy| policy.retry.attempts = 1);
+    let gateway = setup
+        .backed_under(|policy| policy.retry.per_try = Some(SHORT))
+        .start();
+    let (answer, entry) = gateway.outcome(get("/")).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(
+        entry.causes(),
+        ["connection_refused", "response_timeout", ""]
+    );
+    assert_eq!(entry.at_fallback(), 2);
+}
+
+#[tokio::test]
+async fn the_time_for_a_request_is_the_routes_whoever_answers() {
+    let (own, by) = (
+        endpoints(1, Fault::StallBeforeHead).await,
+        endpoints(1, Fault::StallBeforeHead).await,
+    );
+    let gateway = backed(&own, &by, |policy| policy.timeouts.request = SHORT).start();
+    let (answer, entry) = gateway.outcome(get("/")).await;
+    assert_eq!(
+        (answer.status, entry.cause.as_deref()),
+        (504, Some("deadline_exceeded"))
+    );
+    assert_eq!((entry.attempts.len(), by.connections()), (1, 0));
+
+    let gateway = backed(&own, &by, |policy| {
+        policy.timeouts.request = SHORT * 2;
+        policy.retry.per_try = Some(SHORT);
+        policy.retry.attempts = 1;
+    });
+    let (answer, entry) = gateway.start().outcome(get("/")).await;
+    assert_eq!(
+        (answer.status, entry.cause.as_deref()),
+        (504, Some("response_timeout"))
+    );
+    assert_eq!(entry.causes(), ["response_timeout", "deadline_exceeded"]);
+}
+
+#[tokio::test]
+async fn without_a_budget_for_retries_the_fallback_is_asked_at_once() {
+    let (own, by) = (
+        endpoints(2, Fault::CloseAfterRequest).await,
+        endpoints(1, Fault::Echo).await,
+    );
+    let gateway = backed(&own, &by, |policy| {
+        policy.retry.budget.percent = 0;
+        policy.retry.budget.min_per_second = 0;
+    });
+    let (answer, entry) = gateway.start().outcome(get("/")).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(entry.causes(), ["connection_closed", ""]);
+}
+
+#[tokio::test]
+async fn how_much_is_said_of_it_is_up_to_the_policy() {
+    let (own, by) = (
+        endpoints(2, Fault::Refuse).await,
+        endpoints(1, Fault::Echo).await,
+    );
+    let gateway = backed(&own, &by, |policy| policy.proxy_status = ProxyStatus::Off).start();
+    let (answer, entry) = gateway.outcome(get("/")).await;
+    assert_eq!((answer.field("proxy-status"), entry.fallback), (None, true));
+    let gateway = backed(&own, &by, |policy| policy.proxy_status = ProxyStatus::Full).start();
+    let expected = format!(
+        "bywash; next-hop=\"{}\"; details=\"fallback: the connection was refused\"",
+        by.address()
+    );
+    let (answer, _) = gateway.outcome(get("/")).await;
+    assert_eq!(answer.field("proxy-status"), Some(&*expected));
+}
+
+#[tokio::test]
+async fn what_is_passed_on_without_help_gets_none_from_the_fallback() {
+    let (own, by) = (
+        endpoints(2, Fault::Refuse).await,
+        endpoints(1, Fault::Echo).await,
+    );
+    let bypass = |policy: &mut Policy| {
+        let path = bywash::routing::path::PathKind::Prefix;
+        policy.bypass = vec![bywash::routing::path::PathRule::new(path, "/health")];
+    };
+    let gateway = backed(&own, &by, bypass).start();
+    assert_eq!(gateway.ask(get("/health")).await.status, 502);
+    assert_eq!(by.connections(), 0);
+    assert_eq!(gateway.ask(get("/")).await.status, 200);
+    let mut policy = Policy::default();
+    bypass(&mut policy);
+    let target = Target::Unavailable(Cause::UnknownUpstream);
+    let gateway = Setup::routed_backed(target, policy, &addresses(&[&by])).start();
+    assert_eq!(gateway.ask(get("/health")).await.status, 503);
+}
+
+#[tokio::test]
+async fn a_clients_own_fault_is_answered_as_such_and_the_fallback_is_not_asked() {
+    let (own, by) = (
+        endpoints(2, Fault::Echo).await,
+        endpoints(1, Fault::Echo).await,
+    );
+    let gateway = before(&own, &by);
+    let chunks = "PUT / HTTP/1.1\r\nHost: shop.test\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n";
+    let (answer, entry) = gateway.outcome(chunks).await;
+    assert_eq!((answer.status, entry.fallback), (400, false));
+    assert_eq!(by.connections(), 0);
+}
+
+#[tokio::test]
+async fn an_upgrade_goes_to_the_fallback_too() {
+    let (own, by) = (
+        endpoints(2, Fault::Refuse).await,
+        endpoints(1, Fault::Echo).await,
+    );
+    let gateway = before(&own, &by);
+    let mut client = gateway.client().await;
+    client
+        .send(
+            "GET /chat HTTP/1.1\r\nHost: shop.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        )
+        .await;
+    let head = client.head().await;
+    assert_eq!(head.status, 101);
+    assert!(head.field("proxy-status").unwrap().contains("fallback"));
+    client.send("ping").await;
+    assert_eq!(client.bytes(4).await, b"ping");
+    drop(client);
+    until(&by, |counts| counts.ended == 1).await;
+    assert!(gateway.logged().await.fallback);
+}
+
+/// A body that breaks off is the failure of the endpoint that sent it.
+#[tokio::test]
+async fn a_body_of_the_fallback_that_breaks_off_counts_against_the_fallback() {
+    let (own, by) = (
+        endpoints(1, Fault::Refuse).await,
+        endpoints(2, Fault::ShortBody).await,
+    );
+    let gateway = backed(&own, &by, |policy| {
+        policy
+            .upstream_mut()
+            .outlier_detection
+            .consecutive_connect_failures = 100;
+        policy.upstream_mut().outlier_detection.consecutive_failures = 100;
+        policy
+            .upstream_mut()
+            .outlier_detection
+            .failure_percent
+            .threshold = 100;
+        policy
+            .upstream_mut()
+            .outlier_detection
+            .failure_percent
+            .min_requests = 10_000;
+    });
+    let gateway = gateway.start();
+    for _ in 0..9 {
+        let answer = gateway.ask(get("/")).await;
+        assert_eq!((answer.status, answer.end), (200, End::Cut));
+        let entry = gateway.logged().await;
+        assert_eq!(
+            (entry.cause.as_deref(), entry.fallback),
+            (Some("body_incomplete"), true)
+        );
+    }
+    let ejections = |upstream| gateway.metric("bywash_upstream_ejections_total", upstream);
+    assert_eq!(
+        (ejections("shop/static:80"), ejections("shop/shop:80")),
+        (1.0, 0.0)
+    );
+}
+
+fn eject_after_three(policy: &mut Policy) {
+    policy.retry.attempts = 1;
+    policy.upstream_mut().outlier_detection.ejection.base = SHORT;
+}
+
+/// nginx: max_fails, fail_timeout, backup.
+#[tokio::test]
+async fn where_a_fallback_stands_in_the_last_endpoint_is_ejected_too_and_comes_back() {
+    let (own, by) = (
+        endpoints(1, Fault::Refuse).await,
+        endpoints(1, Fault::Echo).await,
+    );
+    let address = own.address();
+    let gateway = backed(&own, &by, |policy| {
+        eject_after_three(policy);
+        policy.upstream_mut().outlier_detection.ejection.base = Duration::from_secs(300);
+    });
+    let gateway = gateway.start();
+    for _ in 0..3 {
+        let (_, entry) = gateway.outcome(post("/", "an order")).await;
+        assert_eq!(entry.causes(), ["connection_refused", ""]);
+    }
+    for _ in 0..5 {
+        let (answer, entry) = gateway.outcome(get("/")).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(entry.causes(), ["no_endpoints", ""]);
+    }
+    drop(gateway);
+    let gateway = backed(&own, &by, eject_after_three).start();
+    for _ in 0..3 {
+        gateway.outcome(get("/")).await;
+    }
+    own.shutdown().await;
+    let own = Peer::start_at(&[address], "back", Fault::Echo)
+        .await
+        .unwrap();
+    let mut seen = false;
+    for _ in 0..500 {
+        let (answer, entry) = gateway.outcome(get("/")).await;
+        assert_eq!(answer.status, 200);
+        seen = !entry.fallback && gateway.metric("bywash_upstream_readmissions_total", "") > 0.0;
+        if seen {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(seen && own.requests() >= 2);
+}
+
+#[tokio::test]
+async fn when_the_fallback_fails_too_ejected_endpoints_are_tried_again_soon() {
+    let (own, by) = (
+        endpoints(1, Fault::Refuse).await,
+        endpoints(1, Fault::Refuse).await,
+    );
+    let address = own.address();
+    let gateway = backed(&own, &by, |policy| {
+        policy.upstream_mut().outlier_detection.ejection.base = Duration::from_secs(300);
+    });
+    let gateway = gateway.start();
+    let (answer, entry) = gateway.outcome(get("/")).await;
+    assert_eq!((answer.status, entry.at_fallback()), (502, 3));
+    own.shutdown().await;
+    let own = Peer::start_at(&[address], "back", Fault::Echo)
+        .await
+        .unwrap();
+    let mut answers = 0;
+    for _ in 0..1_000 {
+        answers += usize::from(gateway.outcome(get("/")).await.0.status == 200);
+        if answers == 3 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!((answers, own.requests()), (3, 3));
+}
