@@ -165,6 +165,11 @@ pub fn translate(objects: &Objects, settings: &Settings, last: &LastGood) -> Tra
         last.sections(),
         &mut findings,
     );
+    policies.look_up(
+        Sections::stand_in,
+        |it| backends.stands_in(it),
+        &mut findings,
+    );
     let hosts = Hosts::merge(&claims, settings.host_ownership, &mut findings);
     let mut served = hosts.resolve(&mut backends, &mut policies, &mut findings);
     policies.look_up(Sections::ca, |ca| backends.trusts(ca), &mut findings);

@@ -82,8 +82,8 @@ pub struct GatewayPolicySpec {
     /// How an endpoint is chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load_balancing: Option<LoadBalancing>,
-    /// A Service that stands in when no endpoint is usable or all attempts failed (nginx: backup).
-    /// Default: none.
+    /// A Service that stands in when no endpoint is usable or all attempts failed (nginx: backup), for
+    /// requests that may be sent again. Proxy-Status says so of its answers. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Fallback>,
     /// TLS to the endpoints, always verified; also without appProtocol: https of the Service. Default:

@@ -23,6 +23,8 @@ use super::policy::{Resolved, TlsReference, UPSTREAM_TLS, Unresolved};
 use super::service::{self, Place, Port, Protocol};
 use super::{Objects, Settings};
 
+mod fallback;
+
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// Resolves backends, and keeps the upstreams that they lead to.
@@ -34,9 +36,12 @@ pub(super) struct Backends<'a> {
     authorities: Authorities<'a>,
     names: &'a mut Names,
     upstreams: BTreeMap<UpstreamId, Upstream>,
-    /// Those with TLS, each once.
+    /// Those with TLS or with a fallback, each once.
     policies: BTreeSet<Arc<UpstreamPolicy>>,
 }
+
+/// How an upstream is treated, and whether something stands in for it.
+type Treatment<'a> = (&'a Resolved, bool);
 
 /// Why a backend leads nowhere.
 type Nowhere = (Code, Cause, String);
@@ -75,7 +80,7 @@ impl<'a> Backends<'a> {
         &mut self,
         ingress: &ObjectRef,
         backend: &IngressBackend,
-        policy: &Resolved,
+        treatment: Treatment<'_>,
         findings: &mut Findings,
     ) -> Target {
         let IngressBackend { resource, service } = backend;
@@ -90,7 +95,7 @@ impl<'a> Backends<'a> {
             findings.add(ingress, Code::UnsupportedBackend, message);
             return Target::Unavailable(Cause::UnknownUpstream);
         };
-        match self.upstream(&ingress.namespace, service, policy, findings) {
+        match self.upstream(&ingress.namespace, service, treatment, findings) {
             Ok(upstream) => Target::Upstream(upstream),
             Err((code, cause, message)) => {
                 findings.add(ingress, code, message);
@@ -119,11 +124,32 @@ impl<'a> Backends<'a> {
         &mut self,
         namespace: &Arc<str>,
         backend: &IngressServiceBackend,
-        policy: &Resolved,
+        treatment: Treatment<'_>,
         findings: &mut Findings,
     ) -> Result<UpstreamId, Nowhere> {
+        let (policy, has_fallback) = treatment;
+        let port = self.port(namespace, backend)?;
+        let service = ServicePort {
+            namespace: Arc::clone(namespace),
+            name: self.names.share(&backend.name),
+            port: port.number,
+        };
+        let tls = self.tls(&service, &port, policy)?;
+        let id = UpstreamId {
+            service,
+            policy: self.treated(&policy.policy.upstream, (tls, has_fallback)),
+        };
+        if !self.upstreams.contains_key(&id) {
+            let endpoints = self.source(&id, port, findings);
+            self.upstreams.insert(id.clone(), Upstream { endpoints });
+        }
+        Ok(id)
+    }
+
+    /// The port that a backend names in this namespace.
+    fn port(&self, namespace: &str, backend: &IngressServiceBackend) -> Result<Port<'a>, Nowhere> {
         let IngressServiceBackend { name, port } = backend;
-        let Some(service) = self.services.get(&(&**namespace, name.as_str())).copied() else {
+        let Some(service) = self.services.get(&(namespace, name.as_str())).copied() else {
             let reference = names::reference(Kind::Service, (namespace, name));
             let why = if self.unreadable.contains(&reference) {
                 "could not be read"
@@ -134,25 +160,10 @@ impl<'a> Backends<'a> {
             return Err((Code::ServiceNotFound, Cause::UnknownUpstream, message));
         };
         let wanted = port.clone().unwrap_or_default();
-        let port = service::port(service, &wanted, self.allow_external_name).map_err(|it| {
+        service::port(service, &wanted, self.allow_external_name).map_err(|it| {
             let message = format!("the Service {namespace}/{name} {}", it.why);
             (it.code, it.cause, message)
-        })?;
-        let service = ServicePort {
-            namespace: Arc::clone(namespace),
-            name: self.names.share(name),
-            port: port.number,
-        };
-        let tls = self.tls(&service, &port, policy)?;
-        let id = UpstreamId {
-            service,
-            policy: self.with_tls(&policy.policy.upstream, tls),
-        };
-        if !self.upstreams.contains_key(&id) {
-            let endpoints = self.source(&id, port, findings);
-            self.upstreams.insert(id.clone(), Upstream { endpoints });
-        }
-        Ok(id)
+        })
     }
 
     /// How TLS is spoken, where the policy or the Service asks for it; what the policy says goes first.
@@ -197,17 +208,18 @@ impl<'a> Backends<'a> {
         Ok(Some(UpstreamTls { server_name, trust }))
     }
 
-    /// A policy with TLS; equal ones are one.
-    fn with_tls(
+    /// A policy with what is looked up elsewhere; equal ones are one.
+    fn treated(
         &mut self,
         policy: &Arc<UpstreamPolicy>,
-        tls: Option<UpstreamTls>,
+        (tls, has_fallback): (Option<UpstreamTls>, bool),
     ) -> Arc<UpstreamPolicy> {
-        if tls.is_none() {
+        if tls.is_none() && !has_fallback {
             return Arc::clone(policy);
         }
         let policy = UpstreamPolicy {
             tls,
+            has_fallback,
             ..UpstreamPolicy::clone(policy)
         };
         if let Some(known) = self.policies.get(&policy) {

@@ -86,13 +86,16 @@ impl<'a> Hosts<'a> {
             let service = won.backend.service.as_ref();
             let service = service.map(|service| service.name.as_str());
             let resolved = policies.resolve(ingress, host, service);
-            let target = backends.resolve(ingress, won.backend, &resolved, findings);
+            let backend = (ingress, won.backend);
+            let fallback = backends.fallback(backend, &resolved, policies, findings);
+            let treatment = (&resolved, fallback.is_some());
+            let target = backends.resolve(ingress, won.backend, treatment, findings);
             policies.lead((ingress, host, service), &target);
             Arc::new(Route {
                 ingress: won.by.name(),
                 target,
                 policy: resolved.policy,
-                fallback: None,
+                fallback,
             })
         };
         for (pattern, Host { owner, paths }) in self.by_pattern {

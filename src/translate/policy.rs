@@ -19,7 +19,7 @@ use crate::report::policy::{
 use crate::report::{Code, Kind, ObjectRef};
 use crate::routing::host::HostPattern;
 use crate::routing::policy::Policy;
-use crate::routing::snapshot::{ServicePort, Target};
+use crate::routing::snapshot::ServicePort;
 
 use super::findings::Findings;
 use super::ingress::Claims;
@@ -27,11 +27,12 @@ use super::names;
 use super::{Objects, Origin, Settings};
 
 mod attach;
+mod limits;
 mod section_values;
 mod sections;
 
 use attach::Targets;
-pub(super) use sections::{Resolved, Sections, TlsReference, UPSTREAM_TLS};
+pub(super) use sections::{FallbackReference, Resolved, Sections, TlsReference, UPSTREAM_TLS};
 
 /// How specific a policy is for a route; the order is the precedence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,7 +109,8 @@ impl<'a> Policies<'a> {
             builtin: &settings.policy,
             resolved: HashMap::default(),
         };
-        let targets = Targets::new(objects, claims);
+        let defaults = parameters.map(|(namespace, name)| (namespace.as_str(), name.as_str()));
+        let targets = Targets::new(objects, claims, defaults);
         let mut sorted: Vec<&GatewayPolicy> = objects.policies.iter().map(|it| &**it).collect();
         sorted.sort_by(|a, b| age(a, settings.origin).cmp(&age(b, settings.origin)));
         for policy in sorted {
@@ -166,7 +168,17 @@ impl<'a> Policies<'a> {
             return Sections::resolve(&[], self.builtin);
         }
         let chosen = self.chosen(ingress, host, service);
-        let key: Vec<usize> = chosen.values().copied().collect();
+        self.of(chosen.into_values().collect())
+    }
+
+    /// What applies to a Service that stands in, whatever it stands in for: its own policy.
+    pub(super) fn of_service(&mut self, namespace: &str, name: &str) -> Resolved {
+        let own = self.own(namespace, name);
+        self.of(own.into_iter().collect())
+    }
+
+    /// These policies, by their places in the list; routes with the same ones share what it yields.
+    fn of(&mut self, key: Vec<usize>) -> Resolved {
         if let Some(known) = self.resolved.get(&key) {
             return known.clone();
         }
@@ -186,28 +198,10 @@ impl<'a> Policies<'a> {
         resolved
     }
 
-    /// Takes where a route leads, which these policies have a part in.
-    pub(super) fn lead(
-        &mut self,
-        (ingress, host, service): (&ObjectRef, &HostPattern, Option<&str>),
-        target: &Target,
-    ) {
-        let Target::Upstream(id) = target else {
-            return;
-        };
-        if id.policy.circuit_breaker.is_some() {
-            for index in self.chosen(ingress, host, service).into_values() {
-                self.all[index].limited.insert(id.service.clone());
-            }
-        }
-    }
-
-    /// What applies to a Service that stands in, whatever it stands in for: its own policy.
-    pub(super) fn of_service(&self, namespace: &str, name: &str) -> Resolved {
+    /// The policy of a Service.
+    fn own(&self, namespace: &str, name: &str) -> Option<usize> {
         let service = names::reference(Kind::Service, (namespace, name));
-        let own = self.by_target.get(&Attachment::Object(service));
-        let own: Vec<usize> = own.copied().into_iter().collect();
-        self.join(&own)
+        self.by_target.get(&Attachment::Object(service)).copied()
     }
 
     /// What became of each policy, sorted; and what each says, for the next translation.

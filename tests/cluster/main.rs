@@ -49,6 +49,7 @@ mod capacity;
 mod changes;
 mod classes;
 mod endpoints;
+mod fallback;
 mod harness;
 mod ingress;
 mod latency;
@@ -87,6 +88,7 @@ fn trials() -> Vec<Trial> {
         endpoints::trials(),
         status::trials(),
         policy::trials(),
+        fallback::trials(),
         vanished::trials(),
         changes::trials(),
         latency::trials(),

@@ -27,13 +27,13 @@ trials![
     a_definition_that_is_installed_later_is_noticed,
 ];
 
-const HOST: &str = "shop.example";
+pub(crate) const HOST: &str = "shop.example";
 
-fn policy(name: &str, spec: Value) -> GatewayPolicy {
+pub(crate) fn policy(name: &str, spec: Value) -> GatewayPolicy {
     object(json!({"metadata": {"name": name}, "spec": spec}))
 }
 
-fn for_ingress(name: &str, mut sections: Value) -> Value {
+pub(crate) fn for_ingress(name: &str, mut sections: Value) -> Value {
     sections["targetRefs"] = json!([
         {"group": "networking.k8s.io", "kind": "Ingress", "name": name},
     ]);
@@ -273,7 +273,11 @@ async fn a_policy_takes_effect_changes_and_goes() {
 }
 
 /// Waits until the policy has exactly these conditions, in the generation that is given.
-async fn has_conditions(shop: &Tenant, given: &GatewayPolicy, wanted: &[&str]) -> GatewayPolicy {
+pub(crate) async fn has_conditions(
+    shop: &Tenant,
+    given: &GatewayPolicy,
+    wanted: &[&str],
+) -> GatewayPolicy {
     let name = given.name_any();
     let what = format!("conditions {wanted:?} on the policy {name}");
     eventually(&what, SOON, async || {
@@ -295,7 +299,7 @@ async fn has_conditions(shop: &Tenant, given: &GatewayPolicy, wanted: &[&str]) -
     .await
 }
 
-const IN_FORCE: [&str; 4] = [
+pub(crate) const IN_FORCE: [&str; 4] = [
     "Accepted=True/Accepted",
     "ResolvedRefs=True/ResolvedRefs",
     "Programmed=True/Programmed",

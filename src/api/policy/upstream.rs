@@ -257,7 +257,8 @@ pub struct StickyCookie {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Fallback {
-    /// The Service, in the namespace of the policy; left out: none.
+    /// The Service, in the namespace of the policy; a policy that targets it says how requests are sent
+    /// there. Left out: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceReference>,
 }

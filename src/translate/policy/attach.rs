@@ -1,14 +1,15 @@
 //! What there is for policies to be attached to.
 //!
-//! A Service belongs to no class, so that it is ours if an Ingress of ours leads there: of two
-//! installations side by side only the one that sends requests there has a say about a policy for it.
+//! A Service belongs to no class, so that it is ours if an Ingress of ours leads there, or if it stands in
+//! for what is ours: of two installations side by side only the one that sends requests there has a
+//! say about a policy for it.
 
 use std::collections::{BTreeSet, HashMap};
 
 use foldhash::fast::FixedState;
 use k8s_openapi::api::networking::v1::Ingress;
 
-use crate::api::policy::TargetRef;
+use crate::api::policy::{GatewayPolicy, TargetRef};
 use crate::api::rules;
 use crate::report::policy::PolicyTarget;
 use crate::report::{Kind, ObjectRef};
@@ -27,7 +28,7 @@ pub(super) struct Targets<'a> {
     services: HashMap<Key<'a>, Reached, FixedState>,
 }
 
-/// Whose Ingresses lead to a Service.
+/// Whose Ingresses lead to a Service, or what they lead to.
 #[derive(Clone, Copy, Default)]
 struct Reached {
     by_us: bool,
@@ -40,14 +41,20 @@ pub(super) enum Found {
     Ours(PolicyTarget, Attachment),
     /// Nothing, for this reason.
     Nothing(PolicyTarget, String),
-    /// An Ingress of another class, or a Service to which only such Ingresses lead, as the sentence says.
+    /// An Ingress of another class, or a Service to which only such Ingresses lead or their policies, as
+    /// the sentence says.
     Foreign(String),
     /// The reference cannot be right, which another check says.
     Senseless,
 }
 
 impl<'a> Targets<'a> {
-    pub(super) fn new(objects: &'a Objects, claims: &'a [Claims<'a>]) -> Self {
+    /// `defaults` is the policy of our class.
+    pub(super) fn new(
+        objects: &'a Objects,
+        claims: &'a [Claims<'a>],
+        defaults: Option<Key<'_>>,
+    ) -> Self {
         let ingresses = objects.ingresses.iter();
         let ours = claims.iter().map(|claim| {
             let key: Key<'a> = (&claim.object.namespace, &claim.object.name);
@@ -72,7 +79,40 @@ impl<'a> Targets<'a> {
                 }
             }
         }
+        let named = objects.policies.iter().filter_map(|policy| {
+            let service = policy.spec.fallback.as_ref()?.service.as_ref()?;
+            let key: Key<'a> = (names::namespace(&policy.metadata), &service.name);
+            Some((key, targets.reached(policy, defaults)))
+        });
+        for (service, by) in named.collect::<Vec<_>>() {
+            if let Some(reached) = targets.services.get_mut(&service) {
+                reached.by_us |= by.by_us;
+                reached.by_others |= by.by_others;
+            }
+        }
         targets
+    }
+
+    /// Whose what a policy is for is.
+    fn reached(&self, policy: &GatewayPolicy, defaults: Option<Key<'_>>) -> Reached {
+        let (namespace, name) = names::key(policy);
+        let mut whole = Reached {
+            by_us: defaults == Some((namespace, name)),
+            by_others: false,
+        };
+        for target in policy.spec.target_refs.iter().flatten() {
+            let key = (namespace, target.name.as_str());
+            let reached = match target.kind.as_str() {
+                "Service" => self.services.get(&key).copied().unwrap_or_default(),
+                _ => Reached {
+                    by_us: self.ours.contains_key(&key),
+                    by_others: self.ingresses.contains(&key) && !self.ours.contains_key(&key),
+                },
+            };
+            whole.by_us |= reached.by_us;
+            whole.by_others |= reached.by_others;
+        }
+        whole
     }
 
     /// Looks a target up in the policy's own namespace.
@@ -154,5 +194,7 @@ fn led_by_others(object: &ObjectRef) -> String {
 }
 
 fn unreached(object: &ObjectRef) -> String {
-    format!("no Ingress leads to the {object}: the policy applies there once one does")
+    format!(
+        "neither an Ingress nor a fallback leads to the {object}: the policy applies there once one does"
+    )
 }

@@ -30,6 +30,11 @@ pub(in crate::translate) struct TlsReference {
 pub(in crate::translate) const UPSTREAM_TLS: &str = "upstreamTls";
 
 impl Sections {
+    /// The Service that stands in, where the policy names one.
+    pub(in crate::translate) fn stand_in(&self) -> Option<&FallbackReference> {
+        self.fallback.as_ref()?.as_ref()
+    }
+
     /// Whether it says anything about TLS.
     pub(in crate::translate) fn has_tls(&self) -> bool {
         self.tls.is_some()

@@ -1,0 +1,41 @@
+//! Which upstreams with limits a policy has a part in: its status says when requests are turned away.
+
+use crate::report::ObjectRef;
+use crate::routing::host::HostPattern;
+use crate::routing::snapshot::{Fallback, Target, UpstreamId};
+
+use super::Policies;
+
+impl Policies<'_> {
+    /// Takes where a route leads, which these policies have a part in.
+    pub(in crate::translate) fn lead(
+        &mut self,
+        (ingress, host, service): (&ObjectRef, &HostPattern, Option<&str>),
+        target: &Target,
+    ) {
+        let Target::Upstream(id) = target else {
+            return;
+        };
+        if id.policy.circuit_breaker.is_some() {
+            for index in self.chosen(ingress, host, service).into_values() {
+                self.all[index].limited.insert(id.service.clone());
+            }
+        }
+    }
+
+    /// Takes what stands in for it, in which the policy of its own Service has a part.
+    pub(in crate::translate) fn lead_elsewhere(
+        &mut self,
+        Fallback {
+            upstream,
+            policy: _,
+        }: &Fallback,
+    ) {
+        let UpstreamId { service, policy } = upstream;
+        if policy.circuit_breaker.is_some()
+            && let Some(index) = self.own(&service.namespace, &service.name)
+        {
+            self.all[index].limited.insert(service.clone());
+        }
+    }
+}
