@@ -34,13 +34,27 @@ impl Pending {
 }
 
 pub(crate) fn send(address: SocketAddr, host: &str, path: &str) -> Pending {
+    send_text(
+        address,
+        &format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"),
+    )
+}
+
+/// Sends a request as it is written; it asks for the connection to be closed.
+pub(crate) fn send_text(address: SocketAddr, request: &str) -> Pending {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    Pending(stream)
+}
+
+/// Sends what may never be taken, for as long as it is.
+pub(crate) fn upload(address: SocketAddr, request: String) -> Pending {
+    let stream = TcpStream::connect(address).unwrap();
+    let mut writing = stream.try_clone().unwrap();
+    std::thread::spawn(move || {
+        let _given_up = writing.write_all(request.as_bytes());
+    });
     Pending(stream)
 }
 

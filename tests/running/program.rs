@@ -168,6 +168,19 @@ impl Program {
         }
     }
 
+    /// Waits until `/metrics` counts something under a name and a label.
+    pub(crate) fn counted_when(&self, name: &str, label: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let metrics = self.probe("/metrics").body;
+            let mut lines = metrics.lines();
+            if lines.any(|line| line.starts_with(name) && line.contains(label)) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "no {name} {label} in\n{metrics}");
+        }
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id();
         let kill = format!("kill -{name} {pid}");
