@@ -63,6 +63,7 @@ pub(super) const BACKENDS: &[Backend] = &[
     backend("reject", All(Fault::RejectAndReset), 2),
     backend("ejected", First(Fault::Refuse), 2),
     backend("limited", All(Fault::StallBeforeHead), 1),
+    backend("covered", All(Fault::Refuse), 3),
 ];
 
 /// The backends, while they run.

@@ -83,6 +83,7 @@ pub(super) const ROWS: &[Row] = &[
     row((WebSocket, "/works"), "101, then an echo", "", 1),
     row((Get, "/refuse-one"), "200", "connection_refused, healed", 2).on(Occasion::Healed),
     row((Get, "/ejected"), "200", "", 1).on(Occasion::Ejected),
+    row((Get, "/covered"), "200", "connection_refused, healed", 4),
     row((Get, "/limited"), "503", "limit_reached", 0).on(Occasion::Busy),
     row((Get, "/reset-once"), "200", "connection_reset, healed", 2),
     row((Get, "/stall-once"), "200", "response_timeout, healed", 2),
@@ -136,6 +137,7 @@ impl Row {
             _ => "does not exist".to_owned(),
         };
         match self.occasion {
+            _ if name == "covered" => format!("{did}, has a fallback"),
             Occasion::First | Occasion::Healed => did,
             Occasion::Ejected => format!("{did}, ejected"),
             Occasion::Busy => format!("{did}, busy"),
