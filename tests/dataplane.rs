@@ -40,6 +40,7 @@ mod dataplane {
     mod smuggling;
     mod sticky;
     mod strangers;
+    mod trial;
     pub(crate) mod upgrade;
     mod uploads;
     mod whole;

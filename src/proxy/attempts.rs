@@ -179,7 +179,7 @@ impl Attempts<'_> {
             let fields = answer.response.headers_mut();
             affinity.keep(self.upstream, chosen.pin, fields);
         }
-        self.succeeded((&chosen.endpoint, chosen.trial), started, &answer);
+        self.succeeded((&chosen.endpoint, chosen.trial), started, &mut answer);
         self.give(answer)
     }
 
@@ -211,6 +211,7 @@ impl Attempts<'_> {
             admitted: None,
             pool: self.upstream.policy().connection_pool,
             faulty: self.upstream.counts_against(status),
+            trial: None,
         };
         let answer = Answer {
             response,

@@ -22,6 +22,7 @@ use crate::upstream::breaker::RequestPermit;
 use crate::upstream::classify::body_failure;
 use crate::upstream::connection::Connection;
 use crate::upstream::endpoint::{Endpoint, InFlight};
+use crate::upstream::readmission::Trial;
 use crate::upstream::upload::{Turn, Upload};
 
 use super::account::Account;
@@ -68,16 +69,16 @@ pub(super) struct Lease {
     pub(super) pool: ConnectionPool,
     /// The status counts as a failure of the endpoint, however the body ends.
     pub(super) faulty: bool,
+    /// The half-open endpoint is tried with it, until the body has ended or flowed for a while.
+    pub(super) trial: Option<Trial>,
 }
 
 impl Lease {
     /// The response was read to its end: gives the connection back as soon as the request is out,
     /// too.
-    pub(super) fn finish(self) {
+    pub(super) fn finish(mut self) {
         let uploading = self.is_uploading();
-        if !self.faulty {
-            self.endpoint.completed(Instant::now());
-        }
+        self.succeeded(Instant::now());
         drop((self.in_flight, self.admitted));
         let rest = self.upload.filter(|_| uploading);
         let (endpoint, connection) = (self.endpoint, self.connection);
@@ -91,6 +92,24 @@ impl Lease {
                     }
                 });
             }
+        }
+    }
+
+    /// The exchange ended as it should, unless its status says otherwise.
+    pub(super) fn succeeded(&mut self, now: Instant) {
+        if self.faulty {
+            return;
+        }
+        self.endpoint.completed(now);
+        if let Some(trial) = self.trial.take() {
+            trial.succeeded(now);
+        }
+    }
+
+    /// More of the body came: some never end.
+    fn flows(&mut self) {
+        if let Some(trial) = self.trial.take_if(|trial| trial.lasts_long()) {
+            trial.succeeded(Instant::now());
         }
     }
 
@@ -172,6 +191,9 @@ impl Streaming {
         if let Some(data) = frame.data_ref() {
             self.account.bytes_sent += data.len() as u64;
         }
+        if let Some(lease) = &mut self.lease {
+            lease.flows();
+        }
         // Nobody asks again after trailers.
         if frame.is_trailers() || self.incoming.is_end_stream() {
             self.settle();
@@ -207,7 +229,7 @@ impl Streaming {
             lease
                 .endpoint
                 .failed(Duration::ZERO, upstream.typical(now), now);
-            upstream.attempt_failed(&lease.endpoint, (cause, None), now);
+            upstream.attempt_failed(&lease.endpoint, (cause, lease.trial), now);
         }
         io::Error::new(io::ErrorKind::UnexpectedEof, cause)
     }

@@ -45,11 +45,18 @@ pub struct Opening {
 }
 
 /// A half-open endpoint takes one request: the one of the holder of this.
+///
+/// It is held until the response body has ended: of an endpoint whose bodies break off, a head says
+/// nothing.
 #[derive(Debug)]
 pub struct Trial {
     endpoint: Arc<Endpoint>,
+    began: Instant,
     settled: bool,
 }
+
+/// A body that flows after this time is as good as one that ended.
+const LONG: Duration = Duration::from_secs(1);
 
 impl Readmission {
     /// If the ejection is over and nobody else opens a connection.
@@ -96,8 +103,14 @@ impl Trial {
         let standing = endpoint.standing();
         standing.start_trial(repeatable, now).then(|| Self {
             endpoint: Arc::clone(endpoint),
+            began: Instant::now(),
             settled: false,
         })
+    }
+
+    /// Whether it has lasted long enough to tell.
+    pub fn lasts_long(&self) -> bool {
+        self.began.elapsed() >= LONG
     }
 
     /// The endpoint answered.

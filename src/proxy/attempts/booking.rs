@@ -18,7 +18,7 @@ impl Attempts<'_> {
         &mut self,
         (endpoint, trial): (&Endpoint, Option<Trial>),
         started: Instant,
-        answer: &Answer,
+        answer: &mut Answer,
     ) {
         let now = Instant::now();
         let took = now.saturating_duration_since(started);
@@ -33,10 +33,11 @@ impl Attempts<'_> {
         if answer.lease.faulty {
             let failure = (Cause::RetriedStatus(status.as_u16()), trial);
             self.upstream.attempt_failed(endpoint, failure, now);
-        } else if let Some(trial) = trial {
-            trial.succeeded(now);
-        } else if answer.switched {
-            endpoint.completed(now);
+        } else {
+            answer.lease.trial = trial;
+        }
+        if answer.switched {
+            answer.lease.succeeded(now);
         }
         self.metrics.attempt(self.worker, None);
         self.made.push(Attempt {
