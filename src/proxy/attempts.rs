@@ -19,7 +19,7 @@ use crate::upstream::connection::Connection;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::live::Upstream;
 use crate::upstream::registry::Registry;
-use crate::upstream::upload::{RequestBody, Turn, Upload};
+use crate::upstream::upload::{ReplayMemory, RequestBody, Turn, Upload};
 use crate::upstream::vanished::{LOOK, Watch};
 
 use super::affinity::Affinity;
@@ -55,6 +55,8 @@ pub(super) struct Attempts<'a> {
     pub(super) upload: Option<Arc<Upload>>,
     pub(super) clock: Clock,
     pub(super) timer: Pin<Box<Sleep>>,
+    /// For what is kept of answers.
+    pub(super) memory: &'a Arc<ReplayMemory>,
     /// A valid answer to an earlier attempt, which is given if nothing better comes.
     pub(super) said: Option<Reading>,
     /// What has been tried, for the account.
@@ -154,13 +156,15 @@ impl Attempts<'_> {
                 return Err(Box::new(miss));
             }
             last = Some(miss.failed);
-            self.said = miss.answer.and_then(said::read).or(self.said.take());
+            let said = miss.answer.and_then(|it| said::read(it, self.memory));
+            self.said = said.or(self.said.take());
         }
     }
 
     /// What the application said to an attempt that was followed by others.
     pub(super) async fn said(&mut self) -> Option<Response<Bytes>> {
-        self.said.take()?.await.ok()?
+        let (said, _) = self.said.take()?.await.ok()??;
+        Some(said)
     }
 
     /// The request is under way for as long as its answer is.

@@ -46,7 +46,6 @@ pub struct Gateway {
     pub(super) proxies: TrustedProxies,
     access_log: AccessLog,
     relay: Arc<Relay>,
-    replay_memory: Arc<ReplayMemory>,
     loops: LoopGuard,
 }
 
@@ -64,6 +63,7 @@ impl Gateway {
             registry,
             metrics: Arc::clone(&metrics),
             client_body_timeout: settings.client_body_timeout,
+            replay_memory: ReplayMemory::new(settings.replay_memory),
         };
         Arc::new(Self {
             serving,
@@ -71,7 +71,6 @@ impl Gateway {
             proxies: TrustedProxies::new(&settings.trusted_proxies),
             access_log,
             relay: Arc::new(relay),
-            replay_memory: ReplayMemory::new(settings.replay_memory),
             loops: LoopGuard::new(identity),
         })
     }
@@ -147,7 +146,7 @@ impl Gateway {
         }
         let on_upgrade = parts.extensions.remove();
         let upload = (has_content(&body) && head.upgrade.is_none()).then(|| {
-            let kept = (policy.retry.buffer_bytes, &self.replay_memory);
+            let kept = (policy.retry.buffer_bytes, &self.relay.replay_memory);
             Upload::new(body, kept, hop::trailers)
         });
         if upload

@@ -19,7 +19,7 @@ use crate::failure::Cause;
 use crate::routing::policy::Policy;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::registry::Registry;
-use crate::upstream::upload::Upload;
+use crate::upstream::upload::{ReplayMemory, Upload};
 
 use super::account::Account;
 use super::affinity::Affinity;
@@ -57,6 +57,7 @@ pub(super) struct Relay {
     pub(super) registry: Arc<Registry>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) client_body_timeout: Duration,
+    pub(super) replay_memory: Arc<ReplayMemory>,
 }
 
 impl Relay {
@@ -102,6 +103,7 @@ impl Relay {
             ),
             upload,
             timer: Box::pin(tokio::time::sleep(own.timeouts.request)),
+            memory: &self.replay_memory,
             said: None,
             made: Vec::with_capacity(1),
             progress: Progress::default(),

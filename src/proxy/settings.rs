@@ -42,8 +42,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// Connections of one client address (IPv6: of one /64) that is not a trusted proxy.
     pub max_connections_per_address: usize,
-    /// Bytes of request bodies that are kept for further attempts, over all requests; what exceeds them
-    /// is sent once.
+    /// Bytes that are kept while there may be further attempts, over all requests: of request bodies,
+    /// which are sent once where they exceed them, and of answers that are retried.
     pub replay_memory: u64,
 }
 

@@ -28,7 +28,7 @@ use super::classify::upload_failure;
 mod kept;
 mod request_body;
 
-pub use kept::ReplayMemory;
+pub use kept::{ReplayMemory, Reserved};
 pub use request_body::RequestBody;
 
 use kept::Kept;

@@ -268,6 +268,22 @@ async fn a_body_for_which_no_memory_is_left_is_sent_once() {
 }
 
 #[tokio::test]
+async fn an_answer_for_which_no_memory_is_left_is_not_kept() {
+    let busy = endpoints(1, Fault::Unavailable).await;
+    let refuses = endpoints(1, Fault::Refuse).await;
+    let mut answered_first = false;
+    while !answered_first {
+        let mut policy = Policy::default();
+        policy.retry.attempts = 2;
+        let mut setup = Setup::to(&addresses(&[&busy, &refuses]), policy);
+        setup.settings.replay_memory = 4;
+        let (answer, entry) = setup.start().outcome(get("/")).await;
+        answered_first = entry.attempts[0].status.is_some();
+        assert_eq!(answer.status, if answered_first { 502 } else { 503 });
+    }
+}
+
+#[tokio::test]
 async fn a_grpc_call_brings_its_own_time() {
     let peer = Peer::start(Fault::StallBeforeHead).await.unwrap();
     let gateway = Gateway::before(&[&peer]);

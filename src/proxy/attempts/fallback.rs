@@ -80,7 +80,8 @@ impl<'a> Attempts<'a> {
     }
 
     async fn stand_in(&mut self, fallback: &'a LiveFallback, own: Miss) -> Result<Answer, Cause> {
-        let said = own.answer.and_then(said::read).or(self.said.take());
+        let said = own.answer.and_then(|it| said::read(it, self.memory));
+        let said = said.or(self.said.take());
         let upstream = std::mem::replace(&mut self.upstream, &fallback.upstream);
         self.policy = &fallback.policy;
         let balancing = &self.upstream.policy().load_balancing;

@@ -4,6 +4,7 @@
 //! where an upstream may have few connections, a request that held one while it waits for another
 //! would wait for itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,11 +14,12 @@ use http_body_util::{BodyExt, Limited};
 use tokio::task::JoinHandle;
 
 use super::Answer;
+use crate::upstream::upload::{ReplayMemory, Reserved};
 
-/// An answer that is being read.
-pub(in crate::proxy) type Reading = JoinHandle<Option<Response<Bytes>>>;
+/// An answer that is being read, and the memory for it.
+pub(in crate::proxy) type Reading = JoinHandle<Option<(Response<Bytes>, Reserved)>>;
 
-/// In bytes; a longer answer ends its connection, and is lost.
+/// In bytes; a longer answer, or one for which there is no memory, ends its connection, and is lost.
 const MOST: usize = 64 * 1024;
 
 /// How long reading it may take.
@@ -31,10 +33,12 @@ pub(super) fn is_readable(answer: &Answer) -> bool {
 }
 
 /// Reads an answer and gives its connection back.
-pub(super) fn read(answer: Answer) -> Option<Reading> {
+pub(super) fn read(answer: Answer, memory: &Arc<ReplayMemory>) -> Option<Reading> {
     if !is_readable(&answer) {
         return None;
     }
+    let length = answer.response.body().size_hint().exact();
+    let reserved = memory.reserve(length.unwrap_or(MOST as u64))?;
     let Answer {
         response, lease, ..
     } = answer;
@@ -43,6 +47,6 @@ pub(super) fn read(answer: Answer) -> Option<Reading> {
         let whole = Limited::new(body, MOST).collect();
         let whole = tokio::time::timeout(WITHIN, whole).await.ok()?.ok()?;
         lease.finish();
-        Some(Response::from_parts(head, whole.to_bytes()))
+        Some((Response::from_parts(head, whole.to_bytes()), reserved))
     }))
 }

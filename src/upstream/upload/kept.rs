@@ -10,11 +10,18 @@ use crate::upstream::count::Count;
 /// The most frames kept: a body of tiny ones would take many times its size.
 pub(super) const MAX_FRAMES: usize = 1024;
 
-/// The memory of all uploads that are kept.
+/// The memory for all that is kept while there may be further attempts.
 #[derive(Debug)]
 pub struct ReplayMemory {
     used: Count,
     most: u64,
+}
+
+/// Some of it, until this is dropped.
+#[derive(Debug)]
+pub struct Reserved {
+    memory: Arc<ReplayMemory>,
+    bytes: u64,
 }
 
 /// The frames of one upload.
@@ -35,6 +42,20 @@ impl ReplayMemory {
             used: Count::new(),
             most,
         })
+    }
+
+    /// So many bytes of it, if there are as many.
+    pub fn reserve(self: &Arc<Self>, bytes: u64) -> Option<Reserved> {
+        self.used.take(bytes, self.most).then(|| Reserved {
+            memory: Arc::clone(self),
+            bytes,
+        })
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.memory.used.give_back(self.bytes);
     }
 }
 
