@@ -36,6 +36,7 @@ mod dataplane {
     mod readmission;
     mod retry;
     mod reuse;
+    pub(crate) mod secured;
     mod share;
     mod smuggling;
     mod sticky;
@@ -43,5 +44,6 @@ mod dataplane {
     mod trial;
     pub(crate) mod upgrade;
     mod uploads;
+    mod upstream_tls;
     mod whole;
 }

@@ -1,4 +1,4 @@
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass, IngressStatus};
 use kube::core::DeserializeGuard;
@@ -81,6 +81,7 @@ impl Scenario {
         feed.apply::<Service>(Event::InitDone);
         feed.apply::<EndpointSlice>(Event::InitDone);
         feed.apply::<Secret>(Event::InitDone);
+        feed.apply::<ConfigMap>(Event::InitDone);
         feed.apply::<GatewayPolicy>(Event::InitDone);
     }
 

@@ -1,9 +1,9 @@
 //! How bytes travel to an endpoint: as they are, or in TLS.
 
-use std::io;
+use std::io::{self, Read};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -27,12 +27,67 @@ pub struct Secured {
     stream: TlsStream<CountingWrites<TcpStream>>,
     /// Where an alert is noted that ends it.
     traffic: Arc<Traffic>,
+    /// What is told when everything that came before it has been read.
+    failed: Option<io::Error>,
 }
 
 impl Secured {
     /// What a handshake has made.
     pub fn new(stream: TlsStream<CountingWrites<TcpStream>>, traffic: Arc<Traffic>) -> Self {
-        Self { stream, traffic }
+        Self {
+            stream,
+            traffic,
+            failed: None,
+        }
+    }
+
+    /// Reads. What came before something that is wrong is still good: it may be an answer, which
+    /// rustls has when it reports the failure.
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.failed.is_none() {
+            match ready!(self.stream().poll_read(cx, buf)) {
+                Ok(()) => return Poll::Ready(Ok(())),
+                Err(error) => self.failed = Some(error),
+            }
+        }
+        let session = self.stream.get_mut().1;
+        let good = session.reader().read(buf.initialize_unfilled());
+        if let Ok(length @ 1..) = good {
+            buf.advance(length);
+            return Poll::Ready(Ok(()));
+        }
+        match self.failed.take() {
+            None => Poll::Ready(Ok(())),
+            Some(error) => {
+                if let Some(alert) = alert(&error) {
+                    self.traffic.ended_by(alert);
+                }
+                Poll::Ready(Err(error))
+            }
+        }
+    }
+
+    fn stream(&mut self) -> Pin<&mut TlsStream<CountingWrites<TcpStream>>> {
+        Pin::new(&mut self.stream)
+    }
+
+    /// A failure of TLS is told to the reader alone, and that writing goes on is pretended, as when the
+    /// socket fails ([`counting`](super::counting)): there may still be an answer to read.
+    fn written<T>(
+        &mut self,
+        polled: Poll<io::Result<T>>,
+        pretended: T,
+        cx: &Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        polled.map(|result| {
+            Ok(result.unwrap_or_else(|error| {
+                if self.failed.is_none() {
+                    self.failed = Some(error);
+                    cx.waker().wake_by_ref();
+                }
+                pretended
+            }))
+        })
     }
 }
 
@@ -44,15 +99,7 @@ impl AsyncRead for Transport {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(secured) => {
-                let polled = Pin::new(&mut secured.stream).poll_read(cx, buf);
-                if let Poll::Ready(Err(error)) = &polled
-                    && let Some(alert) = alert(error)
-                {
-                    secured.traffic.ended_by(alert);
-                }
-                polled
-            }
+            Self::Tls(secured) => secured.poll_read(cx, buf),
         }
     }
 }
@@ -65,7 +112,10 @@ impl AsyncWrite for Transport {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Tls(secured) => Pin::new(&mut secured.stream).poll_write(cx, buf),
+            Self::Tls(secured) => {
+                let polled = secured.stream().poll_write(cx, buf);
+                secured.written(polled, buf.len(), cx)
+            }
         }
     }
 
@@ -76,7 +126,11 @@ impl AsyncWrite for Transport {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Tls(secured) => Pin::new(&mut secured.stream).poll_write_vectored(cx, bufs),
+            Self::Tls(secured) => {
+                let polled = secured.stream().poll_write_vectored(cx, bufs);
+                let length = bufs.iter().map(|buf| buf.len()).sum();
+                secured.written(polled, length, cx)
+            }
         }
     }
 
@@ -90,7 +144,10 @@ impl AsyncWrite for Transport {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(secured) => Pin::new(&mut secured.stream).poll_flush(cx),
+            Self::Tls(secured) => {
+                let polled = secured.stream().poll_flush(cx);
+                secured.written(polled, (), cx)
+            }
         }
     }
 

@@ -59,6 +59,7 @@ mod replicas;
 mod secrets;
 mod services;
 mod status;
+mod upstream_tls;
 mod vanished;
 
 fn main() -> ExitCode {
@@ -89,6 +90,7 @@ fn trials() -> Vec<Trial> {
         status::trials(),
         policy::trials(),
         fallback::trials(),
+        upstream_tls::trials(),
         vanished::trials(),
         changes::trials(),
         latency::trials(),

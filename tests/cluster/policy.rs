@@ -40,6 +40,11 @@ pub(crate) fn for_ingress(name: &str, mut sections: Value) -> Value {
     sections
 }
 
+pub(crate) fn for_service(name: &str, mut sections: Value) -> Value {
+    sections["targetRefs"] = json!([{"group": "", "kind": "Service", "name": name}]);
+    sections
+}
+
 /// The sentences of all rules that a spec breaks.
 fn broken(spec: &GatewayPolicySpec) -> Vec<&'static str> {
     let mut broken: Vec<&str> = rules::broken(rules::SPEC, spec).collect();
@@ -158,6 +163,9 @@ fn wrong() -> Vec<Value> {
         json!({"fallback": {"service": {"name": "web", "port": {"name": "http", "number": 80}}}}),
         json!({"upstreamTls": {"serverName": "Cart.internal"}}),
         json!({"upstreamTls": {"serverName": "cart.internal."}}),
+        json!({"upstreamTls": {"serverName": "cart..internal"}}),
+        json!({"upstreamTls": {"serverName": "cart-.internal"}}),
+        json!({"upstreamTls": {"serverName": format!("{}.internal", "a".repeat(64))}}),
         json!({"bypass": [{"path": "health"}]}),
         json!({"bypass": [{"path": "/health?deep"}]}),
         json!({"maintenance": {"retryAfter": "999ms"}}),
@@ -202,6 +210,7 @@ fn right() -> Vec<Value> {
         json!({"fallback": {}}),
         json!({"fallback": {"service": {"name": "web", "port": {"number": 80}}}}),
         json!({"upstreamTls": {}}),
+        json!({"upstreamTls": {"serverName": format!("a.{}.1-b.c", "a".repeat(63))}}),
         json!({"upstreamTls": {"caConfigMap": {"name": "ca"}, "serverName": "cart.internal"}}),
         json!({"bypass": [{"path": "/"}, {"path": "/health"}]}),
         json!({"maintenance": {"enabled": true, "retryAfter": "1s",

@@ -224,7 +224,10 @@ async fn serve(mut secured: TlsStream<TcpStream>, behind: SocketAddr, ending: En
     let _ = match ending {
         Ending::Announced => secured.shutdown().await,
         Ending::Cut => raw.shutdown().await,
-        Ending::Garbage => raw.write_all(b"\x17\x03\x03\x00\x20no bytes of TLS, but of anybody ..").await,
+        Ending::Garbage => {
+            raw.write_all(b"\x17\x03\x03\x00\x20no bytes of TLS, but of anybody ..")
+                .await
+        }
     };
     // No reset follows: whatever the client still sends is read.
     let _ = copy(secured.get_mut().0, &mut tokio::io::sink()).await;

@@ -19,4 +19,5 @@ mod policy;
 mod program;
 mod readiness;
 mod upstream;
+mod upstream_tls;
 mod usage;

@@ -1,5 +1,5 @@
 use http::{Method, StatusCode};
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use kube::core::DeserializeGuard;
@@ -35,6 +35,7 @@ fn process(api: FakeApi, update_status: bool) -> Scenario {
     feed.apply::<Service>(Event::InitDone);
     feed.apply::<EndpointSlice>(Event::InitDone);
     feed.apply::<Secret>(Event::InitDone);
+    feed.apply::<ConfigMap>(Event::InitDone);
     feed.apply::<GatewayPolicy>(Event::InitDone);
     let writer = Writer::new(&connection, "ours".into(), EventSource::default());
     let (observed, observations) = watch::channel(None);

@@ -5,7 +5,9 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 
 use super::*;
-use crate::routing::policy::upstream::{HealthCheck, Probe, SlowStart, UpstreamPolicy};
+use crate::routing::policy::upstream::{
+    HealthCheck, Probe, SlowStart, Trust, UpstreamPolicy, UpstreamTls,
+};
 use crate::routing::snapshot::ServicePort;
 use crate::upstream::balance::Wish;
 
@@ -40,6 +42,21 @@ fn snapshot(endpoints: &[u8]) -> Snapshot {
     }
 }
 
+/// The same, with endpoints that are verified by the roots of the system, under a policy that differs
+/// from others by this.
+fn secured(panic_threshold: u8) -> Snapshot {
+    let mut secured = snapshot(&[1]);
+    let (mut id, spec) = secured.upstreams.pop_first().unwrap();
+    let policy = Arc::make_mut(&mut id.policy);
+    policy.panic_threshold = Some(panic_threshold);
+    policy.tls = Some(UpstreamTls {
+        server_name: "web.shop.svc".into(),
+        trust: Trust::Certificates(Arc::default()),
+    });
+    secured.upstreams.insert(id, spec);
+    secured
+}
+
 fn registry() -> Arc<Registry> {
     Registry::new(Settings {
         workers: 1,
@@ -63,6 +80,19 @@ fn a_request_that_began_before_a_change_finds_the_endpoints_of_today() {
     registry.attach(&snapshot(&[2]));
     let chosen = choose(&held_since_long);
     assert_eq!(chosen.address(), ([10, 0, 0, 2], 80).into());
+}
+
+#[test]
+fn sessions_outlive_a_snapshot_and_connections_with_tls_are_apart_from_those_without() {
+    let registry = registry();
+    let before = only(registry.attach(&secured(1)));
+    let after = only(registry.attach(&secured(2)));
+    assert!(!Arc::ptr_eq(&before, &after));
+    assert!(Arc::ptr_eq(before.tls().unwrap(), after.tls().unwrap()));
+    assert!(Arc::ptr_eq(&choose(&before), &choose(&after)));
+    let plain = only(registry.attach(&snapshot(&[1])));
+    assert!(plain.tls().is_none());
+    assert!(!Arc::ptr_eq(&choose(&after), &choose(&plain)));
 }
 
 #[test]
