@@ -131,7 +131,6 @@ impl Balancer<'_> {
     ) -> Option<Choice> {
         let mut all = of.members.iter();
         let due = all.find_map(|it| Readmission::begin(&it.endpoint, self.now));
-        let stands_back = self.policy.has_fallback && !of.members.iter().any(is_closed);
         if wish.may_try
             && let Some((member, trial)) = self.trial(of, method, (own, wish.repeatable))
         {
@@ -143,6 +142,7 @@ impl Balancer<'_> {
         }
         let owned = matches!(method, Method::Owner(_));
         let panics = self.panics(of.members);
+        let stands_back = self.policy.has_fallback && !panics && !of.members.iter().any(is_closed);
         let usable = |member: &Member| panics || is_closed(member);
         let fresh = |member: &Member| !wish.tried.contains(&member.endpoint.address());
         // For a key it matters more where it goes when its endpoint stays away.

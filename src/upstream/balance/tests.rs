@@ -412,6 +412,9 @@ fn where_another_upstream_stands_in_an_ejected_endpoint_is_not_used_for_want_of_
             assert!(all(&mut bench).iter().all(|back| !back), "{algorithm:?}");
             bench.eject(1);
             assert!(all(&mut bench).iter().all(|back| *back == has_fallback));
+            // Ejections that are ignored leave something to use.
+            bench.policy.panic_threshold = Some(50);
+            assert!(all(&mut bench).iter().all(|back| !back), "{algorithm:?}");
         }
     }
 }
