@@ -1,12 +1,16 @@
 //! What stands in: a Service that a policy names, and what the policy says where there is none.
 
+use bywash::api::policy::GatewayPolicy;
 use http::StatusCode;
 use serde_json::json;
 
 use crate::policy::{HOST, IN_FORCE, for_ingress, has_conditions, policy};
 use crate::tenant::Tenant;
 
-trials![a_fallback_that_is_not_there_is_told_and_stands_in_as_soon_as_it_is];
+trials![
+    a_fallback_that_is_not_there_is_told_and_stands_in_as_soon_as_it_is,
+    the_policy_for_whoever_comes_from_nginx_is_taken,
+];
 
 async fn a_fallback_that_is_not_there_is_told_and_stands_in_as_soon_as_it_is() {
     let shop = Tenant::new().await;
@@ -43,4 +47,12 @@ async fn a_fallback_that_is_not_there_is_told_and_stands_in_as_soon_as_it_is() {
     let said = answer.headers["proxy-status"].to_str().unwrap();
     assert_eq!(said, "bywash; details=\"fallback: unknown_upstream\"");
     assert_eq!(stands_in.seen(), 1);
+}
+
+async fn the_policy_for_whoever_comes_from_nginx_is_taken() {
+    let shop = Tenant::new().await;
+    let written = include_str!("../../examples/from-nginx/policy.yaml");
+    let written: GatewayPolicy = serde_saphyr::from_str(written).unwrap();
+    let stored = shop.create(written.clone()).await;
+    assert_eq!(stored.spec, written.spec);
 }
