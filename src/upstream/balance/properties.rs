@@ -74,12 +74,13 @@ proptest! {
         prop_assert!(distance(&shares, &expected) < 0.02, "{shares:?}, not {expected:?}");
     }
 
-    /// Requests that all take the same time, so many of them at once.
+    /// Requests that all take the same time, at least as many of them at once as the weights add up to:
+    /// of fewer, one more or less at an endpoint is much of its part.
     #[test]
     fn shares_are_in_proportion_to_weights_under_load_too(
         weights in proptest::collection::vec(1_u16..=10, 2..6),
         algorithm in select(ALGORITHMS[..2].to_vec()),
-        at_once in 1_usize..200,
+        at_once in 50_usize..250,
         seed: u64,
     ) {
         let mut bench = Bench::weighing(&weights, algorithm, seed);
