@@ -56,6 +56,7 @@ mod latency;
 mod outage;
 mod policy;
 mod replicas;
+mod rules;
 mod secrets;
 mod services;
 mod status;
@@ -96,6 +97,7 @@ fn trials() -> Vec<Trial> {
         latency::trials(),
         capacity::trials(),
         replicas::trials(),
+        rules::trials(),
         outage::trials(),
     ];
     topics.into_iter().flatten().collect()
