@@ -5,9 +5,11 @@ CARGO ?= cargo
 BUILD_TOOLS = cc:build-essential
 TEST_TOOLS = $(BUILD_TOOLS) ip:iproute2 nft:nftables unshare:util-linux openssl:openssl
 BENCH_TOOLS = $(BUILD_TOOLS) python3:python3 openssl:openssl nginx:nginx haproxy:haproxy \
-	wrk:wrk h2load:nghttp2-client taskset:util-linux
+	wrk:wrk h2load:nghttp2-client taskset:util-linux unshare:util-linux ip:iproute2 nft:nftables
+INSTRUCTION_TOOLS = python3:python3 openssl:openssl h2load:nghttp2-client taskset:util-linux \
+	valgrind:valgrind strace:strace
 
-.PHONY: demo test lint docs deny bench
+.PHONY: demo test lint docs deny bench instructions
 
 demo:
 	@.ci/tools $(BUILD_TOOLS)
@@ -28,8 +30,13 @@ deny:
 	$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install cargo-deny --version 0.20.2 --locked --debug
 	$(CARGO) deny check bans licenses sources
 
-# ARGS="--rounds 9 --scenario keepalive-1k": see benches/peers/run --help.
+# ARGS="--rounds 9 --scenario keepalive-1k" or ARGS=--failures: see benches/peers/run --help.
 bench:
 	@.ci/tools $(BENCH_TOOLS)
 	$(CARGO) build --release
 	benches/peers/run $(ARGS)
+
+# BEFORE=program AFTER=program: see benches/instructions --help.
+instructions:
+	@.ci/tools $(INSTRUCTION_TOOLS)
+	benches/instructions $(ARGS) $(BEFORE) $(AFTER)

@@ -48,6 +48,11 @@ class Sample:
     errors: int
     cpu_us: float = 0.0
 
+    def __str__(self):
+        return (
+            f"{self.cpu_us:7.1f} us {self.per_second:9.0f}/s p99 {self.p99_ms:.2f} ms errors {self.errors}"
+        )
+
 
 def run(scenario, proxy, seconds, core, work):
     scheme, port = ("https", proxy.https) if scenario.tls else ("http", proxy.http)

@@ -100,14 +100,24 @@ class Process:
                 pages += int(fields[21])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
-    def stop(self):
+    def stop(self, seconds=3):
+        """In an orderly way if that takes no longer than this."""
         if self.child.poll() is None:
             self.child.send_signal(signal.SIGTERM)
             try:
-                self.child.wait(timeout=3)
+                self.child.wait(timeout=seconds)
             except subprocess.TimeoutExpired:
                 os.killpg(self.child.pid, signal.SIGKILL)
                 self.child.wait()
+
+    def signal(self, number):
+        self.child.send_signal(number)
+
+    def kill(self):
+        """Without notice, as in a crash."""
+        if self.child.poll() is None:
+            self.child.kill()
+            self.child.wait()
 
     def _tail(self):
         lines = self.log.read_text(errors="replace").splitlines()[-8:]

@@ -6,42 +6,16 @@ product ships it, except nginx's buffers: as shipped it writes bodies of these s
 would cost it three times as much and flatter everyone else.
 """
 
-import base64
 import json
 import os
-import re
 import shutil
 import subprocess
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import backend
-from process import Failed, Process, require_free
-
-
-@dataclass
-class Proxy:
-    """A proxy that is running, or can be."""
-
-    name: str
-    http: int
-    https: int
-    version: str
-    argv: list
-    env: dict = field(default_factory=dict)
-    process: Process | None = None
-
-    def start(self, work, core):
-        for port in (self.http, self.https):
-            require_free("127.0.0.1", port)
-        self.process = Process(self.name, self.argv, core, work / f"{self.name}.log", self.env)
-        self.process.wait_until_accepting([("127.0.0.1", self.http), ("127.0.0.1", self.https)])
-
-
-def _version(argv):
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    found = re.search(r"[ /](\d+\.\d+\.\d+[\w.+~-]*)", done.stdout + done.stderr)
-    return found[1] if found else "unknown"
+import bywash
+from process import Failed
+from proxy import Proxy, version
 
 
 def _servers(pattern):
@@ -92,6 +66,7 @@ http {{
       proxy_set_header X-Forwarded-Proto $scheme;
       proxy_set_header X-Forwarded-Port $server_port;
       proxy_set_header X-Request-ID $request_id;
+{failover}
     }}
     location = /stub_status {{ stub_status; }}
   }}
@@ -99,13 +74,25 @@ http {{
 """
 
 
-def nginx(work, http, https, workers):
+NGINX_FAILOVER = """\
+      proxy_connect_timeout 2s;
+      proxy_next_upstream error timeout invalid_header http_502 http_503 http_504;
+      proxy_next_upstream_tries 3;
+"""
+
+
+def nginx(work, http, https, workers, failover):
     config = work / "nginx.conf"
     servers = _servers("    server {host}:{port};")
     user = backend.run_as()
-    config.write_text(NGINX.format(work=work, user=user, workers=workers, servers=servers, http=http, https=https))
+    more = NGINX_FAILOVER if failover else ""
+    config.write_text(
+        NGINX.format(
+            work=work, user=user, workers=workers, servers=servers, http=http, https=https, failover=more
+        )
+    )
     program = backend.nginx()
-    return Proxy("nginx", http, https, _version([program, "-v"]), [program, "-c", config, "-p", work])
+    return Proxy("nginx", http, https, version([program, "-v"]), [program, "-c", config, "-p", work])
 
 
 HAPROXY = """\
@@ -133,19 +120,31 @@ frontend clients
 backend endpoints
   balance roundrobin
   http-reuse always
+{failover}
 {servers}
 """
 
 
-def haproxy(work, http, https, workers):
+HAPROXY_FAILOVER = """\
+  option redispatch 1
+  retries 3
+  retry-on conn-failure empty-response junk-response response-timeout 502 503 504
+  http-request disable-l7-retry unless { method GET HEAD OPTIONS }
+"""
+
+
+def haproxy(work, http, https, workers, failover):
     program = shutil.which("haproxy", path=os.environ["PATH"] + ":/usr/sbin")
     if not program:
         return None
     (work / "tls.pem").write_text((work / "tls.crt").read_text() + (work / "tls.key").read_text())
     config = work / "haproxy.cfg"
     servers = _servers("  server s{index} {host}:{port}")
-    config.write_text(HAPROXY.format(work=work, workers=workers, servers=servers, http=http, https=https))
-    return Proxy("haproxy", http, https, _version([program, "-v"]), [program, "-db", "-f", config])
+    more = HAPROXY_FAILOVER if failover else ""
+    config.write_text(
+        HAPROXY.format(work=work, workers=workers, servers=servers, http=http, https=https, failover=more)
+    )
+    return Proxy("haproxy", http, https, version([program, "-v"]), [program, "-db", "-f", config])
 
 
 def _envoy_listener(port, tls):
@@ -192,7 +191,7 @@ def _envoy_listener(port, tls):
     }
 
 
-def envoy(work, http, https, workers):
+def envoy(work, http, https, workers, _failover):
     program = shutil.which("envoy")
     if not program:
         return None
@@ -225,99 +224,7 @@ def envoy(work, http, https, workers):
         )
     )
     argv = [program, "-c", config, "--concurrency", workers, "--use-dynamic-base-id", "-l", "error"]
-    return Proxy("envoy", http, https, _version([program, "--version"]), argv)
-
-
-def _base64(data):
-    return base64.b64encode(data).decode()
-
-
-MANIFESTS = """\
-apiVersion: networking.k8s.io/v1
-kind: IngressClass
-metadata: {{name: bywash}}
-spec: {{controller: bywash.dev/ingress-controller}}
----
-apiVersion: networking.k8s.io/v1
-kind: Ingress
-metadata: {{name: plain, namespace: bench}}
-spec:
-  ingressClassName: bywash
-  rules:
-  - http:
-      paths:
-      - {{path: /, pathType: Prefix, backend: {{service: {{name: backend, port: {{number: 80}}}}}}}}
----
-apiVersion: networking.k8s.io/v1
-kind: Ingress
-metadata: {{name: tls, namespace: bench}}
-spec:
-  ingressClassName: bywash
-  tls:
-  - {{hosts: [localhost], secretName: localhost}}
-  rules:
-  - host: localhost
-    http:
-      paths:
-      - {{path: /, pathType: Prefix, backend: {{service: {{name: backend, port: {{number: 80}}}}}}}}
----
-apiVersion: v1
-kind: Secret
-type: kubernetes.io/tls
-metadata: {{name: localhost, namespace: bench}}
-data:
-  tls.crt: {certificate}
-  tls.key: {key}
----
-apiVersion: v1
-kind: Service
-metadata: {{name: backend, namespace: bench}}
-spec:
-  ports:
-  - {{name: http, port: 80, protocol: TCP, targetPort: {port}}}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata:
-  name: backend-1
-  namespace: bench
-  labels: {{kubernetes.io/service-name: backend}}
-addressType: IPv4
-ports:
-- {{name: http, port: {port}, protocol: TCP}}
-endpoints:
-{endpoints}
-"""
-
-
-def bywash(work, ports, workers, program, runtime):
-    http, https = ports
-    name = "bywash" if runtime == "per-core" else f"bywash-{runtime}"
-    directory = work / "manifests"
-    directory.mkdir(exist_ok=True)
-    (directory / "bench.yaml").write_text(
-        MANIFESTS.format(
-            certificate=_base64((work / "tls.crt").read_bytes()),
-            key=_base64((work / "tls.key").read_bytes()),
-            port=backend.PORT,
-            endpoints="\n".join(
-                f"- {{addresses: [{host}], conditions: {{ready: true, serving: true}}}}" for host, _ in backend.endpoints()
-            ),
-        )
-    )
-    argv = [
-        program,
-        "standalone",
-        directory,
-        f"--http-address=127.0.0.1:{http}",
-        f"--https-address=127.0.0.1:{https}",
-        "--metrics-address=127.0.0.1:0",
-        "--admin-address=none",
-        f"--workers={workers}",
-        f"--runtime={runtime}",
-        "--access-log=off",
-    ]
-    return Proxy(name, http, https, _version([program, "--version"]), argv)
+    return Proxy("envoy", http, https, version([program, "--version"]), argv)
 
 
 def build_certificate(work):
@@ -330,7 +237,7 @@ def build_certificate(work):
         raise Failed(f"openssl failed: {done.stderr.strip()}")
 
 
-def available(work, wanted, workers, program, runtimes):
+def available(work, wanted, workers, program, runtimes, failover=False):
     """The proxies of `wanted` that are installed, nginx first: it is what ratios refer to."""
     makers = {
         "nginx": nginx,
@@ -342,12 +249,12 @@ def available(work, wanted, workers, program, runtimes):
     for name in ["nginx", *(n for n in makers if n != "nginx")]:
         if name in wanted or name == "nginx":
             port = next(ports)
-            if proxy := makers[name](work, port, port + 1, workers):
+            if proxy := makers[name](work, port, port + 1, workers, failover):
                 found.append(proxy)
     if "bywash" in wanted:
         if not Path(program).exists():
             raise Failed(f"{program} is missing: cargo build --release")
         for runtime in runtimes:
             port = next(ports)
-            found.append(bywash(work, (port, port + 1), workers, program, runtime))
+            found.append(bywash.standalone(work, (port, port + 1), workers, program, runtime))
     return found

@@ -42,6 +42,17 @@ def markdown(results, names, memory):
     return "\n\n".join(parts)
 
 
+def failures(results, names):
+    """Errors are those of all rounds together, the other figures medians."""
+
+    def cell(samples, _):
+        errors = sum(sample.errors for sample in samples)
+        p99 = median(sample.p99_ms for sample in samples)
+        return f"{errors} / {p99:.0f} / {median(sample.extra_attempts for sample in samples):.0f}"
+
+    return _table("client errors / p99, ms / extra attempts", results, names, cell)
+
+
 def machine(proxies, arguments):
     """One line on what was measured where and when."""
     model = "unknown processor"
