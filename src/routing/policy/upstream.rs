@@ -6,6 +6,7 @@
 //! endpoint does not depend on it, but for TLS: a connection that was opened with other trust is
 //! another connection.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -270,10 +271,29 @@ pub struct UpstreamTls {
 }
 
 /// Who may have signed a certificate.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {
     /// The roots of the system.
     System,
     /// These certificates, in DER.
     Certificates(Arc<[Vec<u8>]>),
+}
+
+impl Ord for Trust {
+    /// Bundles are long, are compared for each route, and nearly always are the same one.
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::System, Self::System) => Ordering::Equal,
+            (Self::System, Self::Certificates(_)) => Ordering::Less,
+            (Self::Certificates(_), Self::System) => Ordering::Greater,
+            (Self::Certificates(a), Self::Certificates(b)) if Arc::ptr_eq(a, b) => Ordering::Equal,
+            (Self::Certificates(a), Self::Certificates(b)) => a.cmp(b),
+        }
+    }
+}
+
+impl PartialOrd for Trust {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }

@@ -42,7 +42,7 @@ fn snapshot(endpoints: &[u8]) -> Snapshot {
     }
 }
 
-/// The same, with endpoints that are verified by the roots of the system, under a policy that differs
+/// The same with TLS, under a policy that differs
 /// from others by this.
 fn secured(panic_threshold: u8) -> Snapshot {
     let mut secured = snapshot(&[1]);
