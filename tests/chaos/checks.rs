@@ -16,6 +16,9 @@ use crate::{accounts, ejection};
 /// as many tokens.
 const UNTOLD: f64 = 5.0;
 
+/// How long an attempt may wait for its head, in seconds.
+const PER_TRY: f64 = 0.5;
+
 /// Everything that is known of a run.
 pub(crate) struct Evidence {
     pub(crate) seen: Seen,
@@ -23,13 +26,25 @@ pub(crate) struct Evidence {
     pub(crate) metrics: Metrics,
     /// When every endpoint was dead, until all were back; in seconds.
     pub(crate) deaths: Vec<Range<f64>>,
+    pub(crate) refusals: Vec<Refusals>,
+    /// When the machine stood still.
+    pub(crate) missed: Vec<Range<f64>>,
+}
+
+/// Retries that the budget refused while endpoints worked.
+pub(crate) struct Refusals {
+    pub(crate) during: Range<f64>,
+    pub(crate) retries: f64,
 }
 
 impl Evidence {
     /// Everything that does not hold.
     pub(crate) fn violations(&self) -> Vec<String> {
         let mut violations = self.seen.violations.clone();
-        violations.extend(self.failures());
+        let void = self.void();
+        let excused = |time: &Range<f64>| void.iter().any(|void| overlap(void, time));
+        violations.extend(self.failures(excused));
+        violations.extend(self.refusals(excused));
         violations.extend(self.executions());
         violations.extend(self.retries());
         violations.extend(accounts::violations(
@@ -40,7 +55,7 @@ impl Evidence {
         violations.extend(ejection::violations(
             &self.entries,
             &self.seen.executions,
-            &self.deaths,
+            &[&*self.deaths, &void].concat(),
         ));
         if self.metrics.sum("bywash_access_log_dropped_lines_total") > 0.0 {
             violations.push("lines of the access log were dropped".to_owned());
@@ -48,8 +63,29 @@ impl Evidence {
         violations
     }
 
+    /// From each moment in which the machine stood still until all endpoints were known to be in use
+    /// again, which is after the next time that all were dead.
+    fn void(&self) -> Vec<Range<f64>> {
+        let missed = self.missed.iter().map(|missed| {
+            let mut later = self.deaths.iter().filter(|it| it.start >= missed.end);
+            missed.start - PER_TRY..later.next().map_or(f64::INFINITY, |death| death.end)
+        });
+        let void: Vec<_> = missed.collect();
+        let (times, rounds) = (void.len(), self.refusals.iter());
+        let spoilt = rounds.filter(|it| void.iter().any(|void| overlap(void, &it.during)));
+        let (spoilt, rounds) = (spoilt.count(), self.refusals.len());
+        println!("the machine stood still {times} times, in {spoilt} of {rounds} rounds");
+        void
+    }
+
+    fn refusals(&self, excused: impl Fn(&Range<f64>) -> bool) -> impl Iterator<Item = String> {
+        let refused = self.refusals.iter().filter(|it| it.retries > 0.0);
+        let refused = refused.filter(move |it| !excused(&it.during));
+        refused.map(|it| format!("{} retries over budget while endpoints worked", it.retries))
+    }
+
     /// Requests that failed though they need not have.
-    fn failures(&self) -> impl Iterator<Item = String> {
+    fn failures(&self, excused: impl Fn(&Range<f64>) -> bool) -> impl Iterator<Item = String> {
         let logged: HashMap<&str, &Entry> = self
             .entries
             .iter()
@@ -61,6 +97,7 @@ impl Evidence {
                 Ended::Changed(_) => "a body is not the one that was sent",
                 Ended::Unanswered(_) => "no answer",
                 _ if outcome.met_death || !failed_before_its_head(outcome) => return None,
+                _ if entry.is_some_and(|entry| excused(&entry.during())) => return None,
                 _ if outcome.order.is_idempotent() => "an idempotent request failed",
                 _ if !entry.is_some_and(|entry| was_sent(entry)) => {
                     "a request failed that was never sent"
@@ -86,6 +123,10 @@ impl Evidence {
         println!("the retry budget was at {lowest:.1} tokens at the lowest");
         (lowest < -UNTOLD).then(|| format!("retries over budget: {lowest} tokens"))
     }
+}
+
+fn overlap(a: &Range<f64>, b: &Range<f64>) -> bool {
+    a.start <= b.end && b.start <= a.end
 }
 
 /// Whether an endpoint may have executed a request that failed.

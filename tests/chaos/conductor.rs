@@ -2,16 +2,17 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::checks::Evidence;
+use crate::checks::{Evidence, Refusals};
 use crate::clients::Clients;
 use crate::fleet::Fleet;
 use crate::gateway::{Gateway, Metrics};
 use crate::ledger::Ledger;
+use crate::pulse::{Pulse, seconds};
 use crate::schedule::{Fault, Phase, Round, Schedule};
 
 const OVER_BUDGET: &str = "bywash_retries_over_budget_total";
@@ -20,6 +21,9 @@ const RESIDENT: &str = "bywash_process_resident_memory_bytes";
 
 /// So many requests bring in a hundred retries.
 const REFILL: usize = 500;
+
+/// Rounds in any case: what the first one leaves behind is what memory is compared with.
+const ROUNDS: usize = 2;
 
 /// How much memory may grow after the first round, in bytes.
 const GROWTH: f64 = 8.0 * 1024.0 * 1024.0;
@@ -33,12 +37,14 @@ struct Conductor {
     ledger: Arc<Ledger>,
     rng: SmallRng,
     deaths: Vec<Range<f64>>,
+    refusals: Vec<Refusals>,
     /// Of memory, after each round.
     resident: Vec<f64>,
 }
 
 /// Rounds, as long as new ones may begin; what was violated.
 pub(crate) async fn run(mut rng: SmallRng, lasts: Duration) -> Vec<String> {
+    let pulse = Pulse::start();
     let ledger = Arc::<Ledger>::default();
     let gateway = Arc::new(Gateway::start());
     let mut schedule = Schedule::new(SmallRng::seed_from_u64(rng.random()));
@@ -48,6 +54,7 @@ pub(crate) async fn run(mut rng: SmallRng, lasts: Duration) -> Vec<String> {
         ledger: Arc::clone(&ledger),
         rng: SmallRng::seed_from_u64(rng.random()),
         deaths: Vec::new(),
+        refusals: Vec::new(),
         resident: Vec::new(),
     };
     let mut next = schedule.round();
@@ -58,7 +65,7 @@ pub(crate) async fn run(mut rng: SmallRng, lasts: Duration) -> Vec<String> {
     ledger.flows(REFILL).await;
     loop {
         conductor.round(&next).await;
-        if started.elapsed() >= lasts {
+        if started.elapsed() >= lasts && conductor.deaths.len() >= ROUNDS {
             break;
         }
         next = schedule.round();
@@ -72,6 +79,8 @@ pub(crate) async fn run(mut rng: SmallRng, lasts: Duration) -> Vec<String> {
         metrics,
         entries: gateway.end().await,
         deaths: conductor.deaths,
+        refusals: conductor.refusals,
+        missed: pulse.missed(),
     };
     println!("{} requests", evidence.entries.len());
     evidence.violations()
@@ -86,15 +95,15 @@ impl Conductor {
             self.fleet.addresses()
         );
         let over_budget = self.gateway.metrics().await.sum(OVER_BUDGET);
+        let from = seconds();
         for phase in &round.phases {
             self.phase(phase).await;
         }
         let metrics = self.gateway.metrics().await;
-        let refused = metrics.sum(OVER_BUDGET) - over_budget;
-        if refused > 0.0 {
-            let what = format!("{refused} retries over budget while endpoints worked: {round:?}");
-            self.ledger.violation(what);
-        }
+        self.refusals.push(Refusals {
+            during: from..seconds(),
+            retries: metrics.sum(OVER_BUDGET) - over_budget,
+        });
         self.death(round).await;
         let metrics = self.gateway.metrics().await;
         self.remember(&metrics);
@@ -180,9 +189,4 @@ impl Conductor {
         };
         self.gateway.until("everything is closed", at_rest).await
     }
-}
-
-fn seconds() -> f64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.unwrap().as_secs_f64()
 }

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::thread::JoinHandle;
 
 use bywash::failure::Cause;
@@ -38,6 +39,11 @@ impl Entry {
     /// When its response had ended.
     pub(crate) fn ended(&self) -> f64 {
         self.began() + self.duration_ms / 1000.0
+    }
+
+    /// From when its head had been read to the end of its response.
+    pub(crate) fn during(&self) -> Range<f64> {
+        self.began()..self.ended()
     }
 
     /// The attempts, and when each had its head or its failure, at the earliest: waits between them

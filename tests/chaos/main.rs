@@ -20,13 +20,15 @@
 //!   before;
 //! - memory is flat, and no connection or descriptor is left over.
 //!
-//! What the schedule does not do, because the contract says so:
+//! What is not asked, because the contract says so:
 //! - More than one endpoint at a time never *breaks off* (resets, closes, cuts its head, restarts or
 //!   leaves). A request that two endpoints broke off on may be what broke them, so that no third one
 //!   gets it: with two such endpoints a request may rightly end after two attempts, however many are
 //!   allowed.
 //! - Faults that cost retries are few at a time, so that the budget (20 % and 10 a second) holds, and
 //!   so is the load.
+//! - Requests that time out because the machine stood still (`pulse`) are not held against the gateway:
+//!   an endpoint that could not answer was bad, whatever the schedule says. The run tells how often.
 //! - One endpoint of a round is never bad before all are: it is in use, not merely healthy but still
 //!   ejected for what it did before.
 //!
@@ -58,6 +60,7 @@ mod manifests;
 mod namespace;
 mod order;
 mod peer;
+mod pulse;
 mod schedule;
 mod wire;
 
@@ -66,7 +69,7 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
-/// New rounds begin for so long, unless asked otherwise.
+/// New rounds begin for so long, unless asked otherwise; there are at least two.
 const SECONDS: u64 = 12;
 
 /// Beyond that, a run that is not over hangs.
