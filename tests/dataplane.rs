@@ -23,7 +23,8 @@ mod dataplane {
     mod early_response;
     pub(crate) mod ejection;
     mod ending;
-    mod fallback;
+    pub(crate) mod fallback;
+    mod fallback_health;
     pub(crate) mod gateway;
     mod head;
     mod health_check;

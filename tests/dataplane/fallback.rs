@@ -1,8 +1,6 @@
 //! After the last attempt the fallback Service is asked, for whatever may be sent again, and what it
 //! answers never looks like the route's own.
 
-use std::time::Duration;
-
 use bywash::failure::Cause;
 use bywash::faults::script::{Script, Step, send};
 use bywash::faults::{Fault, Peer};
@@ -14,13 +12,13 @@ use super::gateway::{Gateway, SHORT, Setup, addresses};
 
 const ASKED: &str = "bywash_fallback_requests_total";
 
-async fn endpoints(count: usize, script: impl Into<Script>) -> Peer {
+pub(crate) async fn endpoints(count: usize, script: impl Into<Script>) -> Peer {
     let any = "127.0.0.1:0".parse().unwrap();
     let any = vec![any; count];
     Peer::start_at(&any, "peer", script).await.unwrap()
 }
 
-fn backed(own: &Peer, by: &Peer, change: impl FnOnce(&mut Policy)) -> Setup {
+pub(crate) fn backed(own: &Peer, by: &Peer, change: impl FnOnce(&mut Policy)) -> Setup {
     let mut policy = Policy::default();
     change(&mut policy);
     Setup::backed(&addresses(&[own]), policy, &addresses(&[by]))
@@ -421,122 +419,4 @@ async fn an_upgrade_goes_to_the_fallback_too() {
     drop(client);
     until(&by, |counts| counts.ended == 1).await;
     assert!(gateway.logged().await.fallback);
-}
-
-/// A body that breaks off is the failure of the endpoint that sent it.
-#[tokio::test]
-async fn a_body_of_the_fallback_that_breaks_off_counts_against_the_fallback() {
-    let (own, by) = (
-        endpoints(1, Fault::Refuse).await,
-        endpoints(2, Fault::ShortBody).await,
-    );
-    let gateway = backed(&own, &by, |policy| {
-        policy
-            .upstream_mut()
-            .outlier_detection
-            .consecutive_connect_failures = 100;
-        policy.upstream_mut().outlier_detection.consecutive_failures = 100;
-        policy
-            .upstream_mut()
-            .outlier_detection
-            .failure_percent
-            .threshold = 100;
-        policy
-            .upstream_mut()
-            .outlier_detection
-            .failure_percent
-            .min_requests = 10_000;
-    });
-    let gateway = gateway.start();
-    for _ in 0..9 {
-        let answer = gateway.ask(get("/")).await;
-        assert_eq!((answer.status, answer.end), (200, End::Cut));
-        let entry = gateway.logged().await;
-        assert_eq!(
-            (entry.cause.as_deref(), entry.fallback),
-            (Some("body_incomplete"), true)
-        );
-    }
-    let ejections = |upstream| gateway.metric("bywash_upstream_ejections_total", upstream);
-    assert_eq!(
-        (ejections("shop/static:80"), ejections("shop/shop:80")),
-        (1.0, 0.0)
-    );
-}
-
-fn eject_after_three(policy: &mut Policy) {
-    policy.retry.attempts = 1;
-    policy.upstream_mut().outlier_detection.ejection.base = SHORT;
-}
-
-/// nginx: max_fails, fail_timeout, backup.
-#[tokio::test]
-async fn where_a_fallback_stands_in_the_last_endpoint_is_ejected_too_and_comes_back() {
-    let (own, by) = (
-        endpoints(1, Fault::Refuse).await,
-        endpoints(1, Fault::Echo).await,
-    );
-    let address = own.address();
-    let gateway = backed(&own, &by, |policy| {
-        eject_after_three(policy);
-        policy.upstream_mut().outlier_detection.ejection.base = Duration::from_secs(300);
-    });
-    let gateway = gateway.start();
-    for _ in 0..3 {
-        let (_, entry) = gateway.outcome(post("/", "an order")).await;
-        assert_eq!(entry.causes(), ["connection_refused", ""]);
-    }
-    for _ in 0..5 {
-        let (answer, entry) = gateway.outcome(get("/")).await;
-        assert_eq!(answer.status, 200);
-        assert_eq!(entry.causes(), ["no_endpoints", ""]);
-    }
-    drop(gateway);
-    let gateway = backed(&own, &by, eject_after_three).start();
-    for _ in 0..3 {
-        gateway.outcome(get("/")).await;
-    }
-    own.shutdown().await;
-    let own = Peer::start_at(&[address], "back", Fault::Echo)
-        .await
-        .unwrap();
-    let mut seen = false;
-    for _ in 0..500 {
-        let (answer, entry) = gateway.outcome(get("/")).await;
-        assert_eq!(answer.status, 200);
-        seen = !entry.fallback && gateway.metric("bywash_upstream_readmissions_total", "") > 0.0;
-        if seen {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert!(seen && own.requests() >= 2);
-}
-
-#[tokio::test]
-async fn when_the_fallback_fails_too_ejected_endpoints_are_tried_again_soon() {
-    let (own, by) = (
-        endpoints(1, Fault::Refuse).await,
-        endpoints(1, Fault::Refuse).await,
-    );
-    let address = own.address();
-    let gateway = backed(&own, &by, |policy| {
-        policy.upstream_mut().outlier_detection.ejection.base = Duration::from_secs(300);
-    });
-    let gateway = gateway.start();
-    let (answer, entry) = gateway.outcome(get("/")).await;
-    assert_eq!((answer.status, entry.at_fallback()), (502, 3));
-    own.shutdown().await;
-    let own = Peer::start_at(&[address], "back", Fault::Echo)
-        .await
-        .unwrap();
-    let mut answers = 0;
-    for _ in 0..1_000 {
-        answers += usize::from(gateway.outcome(get("/")).await.0.status == 200);
-        if answers == 3 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert_eq!((answers, own.requests()), (3, 3));
 }
