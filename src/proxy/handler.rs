@@ -1,7 +1,7 @@
 //! The life of a request, from its head to its answer.
 //!
 //! Each phase either goes on with less uncertainty or answers: read the head, take the fields that
-//! are ours, find the route, send the request on ([`relay`](super::relay)). Nothing here waits, and
+//! are ours, find the route, send the request on (`relay`). Nothing here waits, and
 //! nothing fails without a cause of the taxonomy.
 
 use std::future::ready;
