@@ -7,7 +7,7 @@ TEST_TOOLS = $(BUILD_TOOLS) ip:iproute2 nft:nftables unshare:util-linux openssl:
 BENCH_TOOLS = $(BUILD_TOOLS) python3:python3 openssl:openssl nginx:nginx haproxy:haproxy \
 	wrk:wrk h2load:nghttp2-client taskset:util-linux unshare:util-linux ip:iproute2 nft:nftables
 INSTRUCTION_TOOLS = python3:python3 openssl:openssl h2load:nghttp2-client taskset:util-linux \
-	valgrind:valgrind strace:strace
+	valgrind:valgrind strace:strace unshare:util-linux ip:iproute2
 
 .PHONY: demo test lint docs deny bench instructions
 

@@ -129,6 +129,11 @@ impl State {
         }
     }
 
+    /// Whether it is being tried, and takes connections.
+    pub fn is_trying(self) -> bool {
+        matches!(self, Self::Trying { .. })
+    }
+
     /// Whether it failed too often in a row.
     pub fn is_due(self, rules: &OutlierDetection) -> bool {
         match self {
@@ -161,6 +166,16 @@ impl State {
     pub fn connect(self, now: u64) -> Option<Self> {
         match self {
             Self::Open { until, ejections } if until <= now => Some(Self::Connecting { ejections }),
+            _ => None,
+        }
+    }
+
+    /// Open → half-open before its time. Should that fail, it stays away no longer for it.
+    pub fn connect_early(self) -> Option<Self> {
+        match self {
+            Self::Open { ejections, .. } => Some(Self::Connecting {
+                ejections: ejections.saturating_sub(1),
+            }),
             _ => None,
         }
     }

@@ -18,7 +18,7 @@ use super::endpoint::Endpoint;
 use super::random::random;
 use super::tls::ClientTls;
 
-/// The ejection is over: a connection is to be opened, by the holder of this.
+/// The ejection is over, or nothing else is left: a connection is to be opened, by the holder of this.
 #[derive(Debug)]
 pub struct Readmission {
     endpoint: Arc<Endpoint>,
@@ -61,11 +61,22 @@ const LONG: Duration = Duration::from_secs(1);
 impl Readmission {
     /// If the ejection is over and nobody else opens a connection.
     pub(super) fn begin(endpoint: &Arc<Endpoint>, now: Instant) -> Option<Self> {
-        endpoint.standing().connect(now).then(|| Self {
+        let begins = endpoint.standing().connect(now);
+        begins.then(|| Self::of(endpoint))
+    }
+
+    /// If it is ejected, for however long, and nobody else opens a connection.
+    pub(super) fn begin_early(endpoint: &Arc<Endpoint>) -> Option<Self> {
+        let begins = endpoint.standing().connect_early();
+        begins.then(|| Self::of(endpoint))
+    }
+
+    fn of(endpoint: &Arc<Endpoint>) -> Self {
+        Self {
             endpoint: Arc::clone(endpoint),
             rules: Arc::default(),
             succeeded: false,
-        })
+        }
     }
 
     /// Opens the connection, which is left in the worker's pool.

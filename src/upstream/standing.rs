@@ -69,6 +69,11 @@ impl Standing {
         self.change(|state| state.connect(now)).is_some()
     }
 
+    /// The same, whether or not its time has come.
+    pub fn connect_early(&self) -> bool {
+        self.change(State::connect_early).is_some()
+    }
+
     /// It is tried then at the latest.
     pub fn hasten(&self, latest: Instant) {
         let latest = self.millis(latest);

@@ -72,6 +72,54 @@ async fn an_ejected_endpoint_is_first_tried_by_a_connection_and_comes_back() {
     assert_eq!((back.connections(), back.requests()), (1, 2));
 }
 
+/// In front of two of which one was ejected for a long time, but is back by now: that one, and the
+/// other. It fails as it did.
+async fn back_before_its_time(fault: Fault) -> (Gateway, Peer, Peer) {
+    let one = Peer::start(fault).await.unwrap();
+    let two = Peer::start(fault).await.unwrap();
+    let mut policy = Policy::default();
+    policy.upstream_mut().outlier_detection.ejection.base = Duration::from_secs(300);
+    policy.retry.backoff_base = Duration::from_millis(100);
+    policy.retry.attempts = 10;
+    let gateway = Setup::to(&addresses(&[&one, &two]), policy).start();
+    attempts_until_ejected(&gateway, &get("/")).await;
+    let (_, entry) = gateway.outcome(get("/")).await;
+    let (gone, stays) = if entry.endpoints()[0] == one.address() {
+        (two, one)
+    } else {
+        (one, two)
+    };
+    let address = gone.address();
+    gone.shutdown().await;
+    let back = Peer::start_at(&[address], "back", Fault::Echo).await;
+    (gateway, back.unwrap(), stays)
+}
+
+#[tokio::test]
+async fn what_the_last_one_refuses_goes_to_an_ejected_one_that_can_be_connected_to_again() {
+    let (gateway, back, stays) = back_before_its_time(Fault::Refuse).await;
+    let (answer, entry) = gateway.outcome(get("/")).await;
+    assert_eq!(answer.status, 200);
+    let tried = entry.endpoints();
+    assert_eq!(tried.first(), Some(&stays.address()));
+    assert_eq!(tried.last(), Some(&back.address()));
+    assert_eq!(tries(&tried, back.address()), 1);
+    // It came on the connection that was opened for no client.
+    assert_eq!((back.connections(), back.requests()), (1, 1));
+}
+
+/// It may have been an accident, and two endpoints that break off are the most that a request gets.
+#[tokio::test]
+async fn what_the_last_one_breaks_off_goes_there_once_more_and_then_to_an_ejected_one() {
+    let (gateway, back, stays) = back_before_its_time(Fault::ResetAfterRequest).await;
+    let (answer, entry) = gateway.outcome(get("/")).await;
+    assert_eq!(answer.status, 200);
+    let tried = entry.endpoints();
+    assert!(tries(&tried, stays.address()) >= 2);
+    assert_eq!(tried.last(), Some(&back.address()));
+    assert_eq!(tries(&tried, back.address()), 1);
+}
+
 /// Its connections are accepted, so that only a request shows that it still fails: one each time,
 /// which another endpoint then answers.
 #[tokio::test]

@@ -29,13 +29,16 @@ fn a_success_between_failures_starts_the_count_anew() {
     assert_eq!(state, State::NEW);
 }
 
+fn until(state: State) -> u64 {
+    match state {
+        State::Open { until, .. } => until,
+        _ => panic!("{state:?}"),
+    }
+}
+
 #[test]
 fn an_ejection_doubles_to_its_maximum_and_a_healthy_minute_takes_one_back() {
     let rules = rules().ejection;
-    let until = |state| match state {
-        State::Open { until, .. } => until,
-        other => panic!("{other:?}"),
-    };
     let mut state = State::NEW.eject(&rules, 0, 0.5).unwrap();
     for expected in [
         5_000, 10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000,
@@ -84,6 +87,19 @@ fn a_request_that_cannot_be_repeated_is_a_trial_only_where_no_other_came_for_ten
     assert_eq!(half_open.start_trial(false, 14_999), None);
     assert!(half_open.start_trial(true, 14_999).is_some());
     assert!(half_open.start_trial(false, 15_000).is_some());
+}
+
+#[test]
+fn one_that_is_connected_to_early_stays_away_no_longer_for_it() {
+    let rules = rules().ejection;
+    let open = State::NEW.eject(&rules, 0, 0.5).unwrap();
+    let connecting = open.connect_early().unwrap();
+    assert_eq!(connecting.connect_early(), None);
+    let again = connecting.not_connected(&rules, 1_000, 0.5).unwrap();
+    assert_eq!(until(again), until(open) + 1_000);
+    let in_time = open.connect(5_000).unwrap();
+    let again = in_time.not_connected(&rules, 5_000, 0.5).unwrap();
+    assert_eq!(until(again), 5_000 + 2 * until(open));
 }
 
 fn states() -> impl Strategy<Value = State> {
