@@ -5,11 +5,14 @@
 //! that was drawn is ejected, the request has failed elsewhere, the endpoint of its key has enough to
 //! do) leads to a second look at all of them (`with_care`).
 //!
+//! A request that all endpoints in use have failed may go to one that is ejected (`last_resort`).
+//!
 //! The endpoint that a client is pinned to goes before every algorithm, and one that is tried after
 //! its ejection before all others.
 
 mod draw;
 pub mod hash;
+mod last_resort;
 pub mod pin;
 mod rendezvous;
 pub mod set;
@@ -27,6 +30,7 @@ use crate::routing::policy::upstream::{Algorithm, UpstreamPolicy};
 use super::endpoint::Endpoint;
 use super::readmission::{Readmission, Trial};
 use draw::Order;
+use last_resort::LastResort;
 use pin::EndpointPin;
 use set::{Candidates, Member, Members};
 use turns::Turns;
@@ -129,11 +133,14 @@ impl Balancer<'_> {
         (own, met): (Option<&'m Member>, Option<&'m Member>),
         rng: &mut SmallRng,
     ) -> Option<Choice> {
-        let mut all = of.members.iter();
-        let due = all.find_map(|it| Readmission::begin(&it.endpoint, self.now));
-        if wish.may_try
-            && let Some((member, trial)) = self.trial(of, method, (own, wish.repeatable))
-        {
+        let left = LastResort::of(of.members, wish);
+        let due = self.due(of.members, left, rng);
+        let trial = if wish.may_try {
+            self.trial(of, method, (own, wish.repeatable))
+        } else {
+            left.trial(of.members, wish, self.now)
+        };
+        if let Some((member, trial)) = trial {
             return Some(Choice {
                 trial: Some(trial),
                 due,
@@ -160,6 +167,7 @@ impl Balancer<'_> {
             .filter(|member| usable(member) && fresh(member))
             .or_else(|| pick(&|member| usable(member) && fresh(member) && elsewhere(member)))
             .or_else(|| pick(&|member| usable(member) && fresh(member)))
+            .or_else(|| pick(&|member| left.may_be(member, wish)))
             .or_else(|| pick(&usable))
             .or_else(|| pick(&fresh))
             .or_else(|| pick(&|_| true))?;
@@ -168,6 +176,13 @@ impl Balancer<'_> {
             stands_back,
             ..Choice::of(member)
         })
+    }
+
+    /// One that is to be connected to: its ejection is over, or the request has no other left.
+    fn due(&self, members: &Members, left: LastResort, rng: &mut SmallRng) -> Option<Readmission> {
+        let mut all = members.iter();
+        let due = all.find_map(|it| Readmission::begin(&it.endpoint, self.now));
+        due.or_else(|| left.connect(members, rng))
     }
 
     /// A half-open endpoint that a request is to try: its own, if it has one, else any.
