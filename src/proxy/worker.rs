@@ -53,9 +53,6 @@ pub(crate) struct Worker {
     pub(crate) handed_over: mpsc::Receiver<Accepted>,
 }
 
-/// See [`keep_a_timer`].
-const BEAT: Duration = Duration::from_secs(1);
-
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -71,23 +68,11 @@ impl Worker {
             let shared = Arc::clone(&shared);
             accepting.spawn(accept(listener, tls, self.index, shared));
         }
-        accepting.spawn(keep_a_timer());
         while let Some(accepted) = self.handed_over.recv().await {
             take(accepted, &shared);
         }
         accepting.join_all().await;
         Ok(())
-    }
-}
-
-/// Keeps the runtime from being woken for nothing, for ever.
-///
-/// A timer that is due before all others makes tokio wake the runtime through a file descriptor, even
-/// from the runtime's own thread. On a quiet worker the limit of each request is such a timer, since idle
-/// client connections have longer ones: two of eight system calls for a request. This one is due sooner.
-async fn keep_a_timer() {
-    loop {
-        sleep(BEAT).await;
     }
 }
 
