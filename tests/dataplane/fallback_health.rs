@@ -5,7 +5,7 @@ use std::time::Duration;
 use bywash::faults::{Fault, Peer};
 use bywash::routing::policy::Policy;
 
-use super::client::{End, get, post};
+use super::client::{End, get, post, within};
 use super::fallback::{backed, endpoints};
 use super::gateway::SHORT;
 
@@ -86,17 +86,18 @@ async fn where_a_fallback_stands_in_the_last_endpoint_is_ejected_too_and_comes_b
     let own = Peer::start_at(&[address], "back", Fault::Echo)
         .await
         .unwrap();
-    let mut seen = false;
-    for _ in 0..500 {
-        let (answer, entry) = gateway.outcome(get("/")).await;
-        assert_eq!(answer.status, 200);
-        seen = !entry.fallback && gateway.metric("bywash_upstream_readmissions_total", "") > 0.0;
-        if seen {
-            break;
+    within("the endpoint to come back", async {
+        loop {
+            let (answer, entry) = gateway.outcome(get("/")).await;
+            assert_eq!(answer.status, 200);
+            let back = gateway.metric("bywash_upstream_readmissions_total", "") > 0.0;
+            if back && !entry.fallback {
+                return;
+            }
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert!(seen && own.requests() >= 2);
+    })
+    .await;
+    assert!(own.requests() >= 2);
 }
 
 #[tokio::test]
@@ -116,13 +117,12 @@ async fn when_the_fallback_fails_too_ejected_endpoints_are_tried_again_soon() {
     let own = Peer::start_at(&[address], "back", Fault::Echo)
         .await
         .unwrap();
-    let mut answers = 0;
-    for _ in 0..1_000 {
-        answers += usize::from(gateway.outcome(get("/")).await.0.status == 200);
-        if answers == 3 {
-            break;
+    within("three answers", async {
+        let mut answers = 0;
+        while answers < 3 {
+            answers += usize::from(gateway.outcome(get("/")).await.0.status == 200);
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert_eq!((answers, own.requests()), (3, 3));
+    })
+    .await;
+    assert_eq!(own.requests(), 3);
 }
