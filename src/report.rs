@@ -1,19 +1,17 @@
 //! What is reported about objects and about requests, as plain data.
 //!
-//! A [`Finding`] is a defect in an object, made by translation. An [`Attempt`] is one try on one
-//! endpoint and an [`Outcome`] how a request ended, made by the data plane. Both are made once,
-//! where the defect or the failure is decided, and read by everything that tells people about it.
+//! A [`Finding`] is a defect in an object, made by translation. An [`Outcome`](outcome::Outcome) is how
+//! a request ended, made by the data plane. Both are made once, where the defect or the failure is
+//! decided, and read by everything that tells people about it.
 
+pub mod outcome;
 pub mod policy;
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::failure::Cause;
-use crate::routing::snapshot::{IngressName, ServicePort, UpstreamId};
+use crate::routing::snapshot::ServicePort;
 
 /// An object, by kind, namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -236,23 +234,6 @@ codes! {
     IgnoredAnnotation Warning,
 }
 
-/// One try on one endpoint.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Attempt {
-    /// Where; absent when no endpoint was chosen.
-    pub endpoint: Option<SocketAddr>,
-    /// How it failed; absent when the upstream's answer was taken.
-    pub cause: Option<Cause>,
-    /// The status received, if a response head was.
-    pub status: Option<u16>,
-    /// From the choice of the endpoint to the head or the failure.
-    pub duration: Duration,
-    /// What the failure looked like from here: for logs, not for clients.
-    pub detail: Option<Box<str>>,
-    /// Whether it was at the upstream that stands in.
-    pub fallback: bool,
-}
-
 /// An upstream whose circuit breaker turned requests away of late.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Overload {
@@ -260,25 +241,6 @@ pub struct Overload {
     pub upstream: ServicePort,
     /// Which limits did, by the names of the policy's fields.
     pub limits: Vec<&'static str>,
-}
-
-/// How a request ended.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Outcome {
-    /// The correlation id.
-    pub request_id: Box<str>,
-    /// The Ingress, where one matched.
-    pub ingress: Option<IngressName>,
-    /// The upstream, where one was chosen.
-    pub upstream: Option<UpstreamId>,
-    /// The status sent to the client; 499 if it left before.
-    pub status: u16,
-    /// Why it failed, if it did.
-    pub cause: Option<Cause>,
-    /// The tries, in order.
-    pub attempts: Vec<Attempt>,
-    /// From the end of the request head to the end of the response.
-    pub duration: Duration,
 }
 
 impl Finding {

@@ -12,7 +12,7 @@ use std::time::{Instant, SystemTime};
 use http::{HeaderValue, Method, Version};
 
 use crate::failure::Cause;
-use crate::report::Attempt;
+use crate::report::outcome::Attempt;
 use crate::telemetry::access_log::{AccessLog, Record, Try};
 use crate::telemetry::metrics::RouteMetrics;
 use crate::upstream::live::Upstream;

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use crate::failure::Cause;
-use crate::report::Attempt;
+use crate::report::outcome::Attempt;
 use crate::routing::policy::Policy;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::breaker::RequestPermit;

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use crate::failure::{Blame, Cause};
-use crate::report::Attempt;
+use crate::report::outcome::Attempt;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::readmission::Trial;
 
@@ -47,6 +47,7 @@ impl Attempts<'_> {
             duration: took,
             detail: None,
             fallback: self.instead.is_some(),
+            ..Attempt::default()
         });
     }
 
@@ -128,6 +129,7 @@ impl Attempts<'_> {
             duration: took,
             detail: miss.detail.clone(),
             fallback: self.instead.is_some(),
+            ..Attempt::default()
         });
         next
     }

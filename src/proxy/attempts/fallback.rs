@@ -8,10 +8,10 @@
 //! A request seldom comes so far, so that what is kept meanwhile stands on the heap and not in every
 //! connection.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::failure::{Blame, Cause};
-use crate::report::Attempt;
+use crate::report::outcome::Attempt;
 
 use super::super::affinity::Affinity;
 use super::super::retry::{Failed, may_fall_back};
@@ -51,12 +51,8 @@ impl<'a> Attempts<'a> {
         miss.falls_back = self.falls_back(&miss);
         if miss.falls_back && last.is_none() {
             self.made.push(Attempt {
-                endpoint: None,
                 cause: Some(cause),
-                status: None,
-                duration: Duration::ZERO,
-                detail: None,
-                fallback: false,
+                ..Attempt::default()
             });
         }
         miss
