@@ -4,6 +4,7 @@
 //! a request ended, made by the data plane. Both are made once, where the defect or the failure is
 //! decided, and read by everything that tells people about it.
 
+pub mod json;
 pub mod outcome;
 pub mod policy;
 

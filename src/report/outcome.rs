@@ -10,6 +10,8 @@ use std::time::{Duration, SystemTime};
 use crate::failure::Cause;
 use crate::routing::snapshot::{IngressName, ServicePort};
 
+mod json;
+
 /// One try on one endpoint.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Attempt {
@@ -28,9 +30,10 @@ pub struct Attempt {
     pub connected: Option<Duration>,
     /// From the choice of the endpoint to the head or the failure.
     pub duration: Duration,
-    /// Bytes that were written to the endpoint, below TLS excluded.
+    /// Bytes of the request that were written to the socket until the head or the failure; with TLS
+    /// those of its records.
     pub sent: u64,
-    /// Bytes that were read from it until the head or the failure.
+    /// Bytes of the answer that were read until then, or until its body broke off.
     pub received: u64,
     /// What the failure looked like from here: for logs, not for clients.
     pub detail: Option<Box<str>>,
@@ -52,31 +55,80 @@ pub enum Followed {
     Retry,
     /// The upstream that stands in.
     Fallback,
-    /// Nothing, for this reason.
+    /// Nothing, for this reason. What the application answered is given to the client all the same,
+    /// and is no failure of the attempt then.
     Nothing(Stop),
+    /// The request ended while it was under way: the client left, or the process did.
+    Unfinished,
 }
 
-/// Why no further attempt follows a failed one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Stop {
+impl Followed {
+    /// In logs; the reason is a word of its own.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Reconnect => "reconnect",
+            Self::Retry => "retry",
+            Self::Fallback => "fallback",
+            Self::Nothing(_) => "nothing",
+            Self::Unfinished => "unfinished",
+        }
+    }
+
+    /// Why nothing followed.
+    pub fn reason(self) -> Option<Stop> {
+        match self {
+            Self::Nothing(stop) => Some(stop),
+            _ => None,
+        }
+    }
+}
+
+macro_rules! stops {
+    ($($(#[$doc:meta])+ $name:ident $label:literal $sentence:literal;)+) => {
+        /// Why no further attempt follows a failed one.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Stop { $($(#[$doc])+ $name,)+ }
+
+        impl Stop {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// In logs.
+            pub fn label(self) -> &'static str {
+                match self { $(Self::$name => $label,)+ }
+            }
+
+            /// For people; what comes after "not tried again: ".
+            pub fn sentence(self) -> &'static str {
+                match self { $(Self::$name => $sentence,)+ }
+            }
+        }
+    };
+}
+
+stops! {
     /// No other attempt helps against this cause, or it is not safe.
-    Cause,
+    Cause "cause" "another attempt would not help against this cause";
     /// The policy does not list the cause in `retry.on`.
-    NotListed,
+    NotListed "not_listed" "the policy does not list this cause in retry.on";
     /// The method is not idempotent, and the endpoint may have processed the request.
-    NotIdempotent,
+    NotIdempotent "not_idempotent"
+        "the method is not idempotent, and the endpoint may have processed the request";
     /// The request's body cannot be sent again: too large to be kept, or no memory was left for it.
-    NotReplayable,
+    NotReplayable "not_replayable" "the request's body is too large to be kept for another attempt";
     /// All attempts that the policy allows were made.
-    Attempts,
-    /// `retry.within` was over.
-    Within,
+    Attempts "attempts" "all attempts that the policy allows were made";
+    /// `retry.within` was over, or would be before another attempt could begin.
+    Within "within" "the time for further attempts (retry.within) was over";
+    /// The time for the whole request was over, or would be.
+    Deadline "deadline" "the time for the whole request was over";
     /// The retry budget of the upstream was spent.
-    Budget,
+    Budget "budget" "the retry budget of the upstream was spent";
     /// Two endpoints broke off on the request: it may be what breaks them.
-    Poison,
+    Poison "poison" "two endpoints broke off on it: the request itself may be what breaks them";
     /// No endpoint was left.
-    NoEndpoint,
+    NoEndpoint "no_endpoint" "no other endpoint was left";
 }
 
 /// How a request ended.
@@ -100,8 +152,80 @@ pub struct Outcome {
     pub status: u16,
     /// Why it failed, if it did.
     pub cause: Option<Cause>,
+    /// Whether the answer is that of the upstream that stands in.
+    pub fallback: bool,
+    /// Bytes of the request's body that were read.
+    pub bytes_received: u64,
+    /// Bytes of the response's body that were sent.
+    pub bytes_sent: u64,
     /// The tries, in order.
     pub attempts: Vec<Attempt>,
     /// From the end of the request head to the end of the response.
     pub duration: Duration,
+}
+
+impl Attempt {
+    /// Whether it failed, and not by the client's doing.
+    pub fn has_failed(&self) -> bool {
+        self.cause.is_some_and(is_ours)
+    }
+}
+
+impl Outcome {
+    /// Whether the client got less than it should have, and not by its own doing.
+    pub fn has_failed(&self) -> bool {
+        self.cause.is_some_and(is_ours)
+    }
+
+    /// Whether there is anything to tell about it: it failed, or an attempt did.
+    pub fn is_of_note(&self) -> bool {
+        is_of_note(self.cause, &self.attempts)
+    }
+}
+
+/// Whether there is anything to tell about a request that ended like this.
+pub fn is_of_note(cause: Option<Cause>, attempts: &[Attempt]) -> bool {
+    cause.is_some_and(is_ours) || attempts.iter().any(Attempt::has_failed)
+}
+
+/// Whether a failure says something of what is served, and not of the client alone.
+fn is_ours(cause: Cause) -> bool {
+    !matches!(
+        cause,
+        Cause::ClientAborted | Cause::BadRequest(_) | Cause::NoRoute
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_the_client_did_is_not_of_note() {
+        let ours = Cause::all().into_iter().filter(|cause| is_ours(*cause));
+        for cause in ours {
+            assert!(is_of_note(Some(cause), &[]), "{cause:?}");
+        }
+        assert!(!is_of_note(Some(Cause::ClientAborted), &[]));
+        assert!(!is_of_note(Some(Cause::NoRoute), &[]));
+        assert!(!is_of_note(None, &[Attempt::default()]));
+    }
+
+    #[test]
+    fn an_attempt_that_failed_is_of_note_though_the_request_did_not() {
+        let refused = Attempt {
+            cause: Some(Cause::ConnectionRefused),
+            ..Attempt::default()
+        };
+        let attempts = [refused, Attempt::default()];
+        assert!(is_of_note(None, &attempts));
+        assert!(is_of_note(Some(Cause::ClientAborted), &attempts));
+    }
+
+    #[test]
+    fn no_two_reasons_are_called_alike() {
+        let labels: std::collections::BTreeSet<_> =
+            Stop::ALL.iter().map(|stop| stop.label()).collect();
+        assert_eq!(labels.len(), Stop::ALL.len());
+    }
 }
