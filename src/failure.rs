@@ -10,10 +10,12 @@
 //! "other" variant (it would be where the detective story starts).
 
 mod alert;
+mod trouble;
 
 use http::StatusCode;
 
 pub use alert::TlsAlert;
+pub use trouble::Trouble;
 
 macro_rules! causes {
     (

@@ -31,6 +31,7 @@ pub fn compile(
         let join = Join {
             attached,
             metrics,
+            host: pattern.to_string().into(),
             tls: host.tls && presentable,
         };
         join.host(&mut serving, pattern, host);
@@ -42,6 +43,8 @@ pub fn compile(
 struct Join<'a> {
     attached: &'a Attached,
     metrics: &'a Arc<Metrics>,
+    /// As the rules write it.
+    host: Arc<str>,
     /// Whether the host can be reached over HTTPS.
     tls: bool,
 }
@@ -75,6 +78,7 @@ impl Join<'_> {
             ingress_namespace: Arc::clone(&route.ingress.namespace),
             ingress: Arc::clone(&route.ingress.name),
             upstream: upstream.into(),
+            host: Arc::clone(&self.host),
         };
         let fallback = route.fallback.as_ref().and_then(|fallback| {
             let upstream = self.attached.get(&fallback.upstream)?;

@@ -27,7 +27,7 @@ mod upstreams;
 
 pub use control::Control;
 pub use probes::ProbeCounters;
-pub use routes::{RouteLabels, RouteMetrics};
+pub use routes::{RouteLabels, RouteMetrics, Traffic};
 pub use upstreams::{BreakerLimit, UpstreamMetrics};
 
 use causes::CauseCounters;
@@ -209,6 +209,7 @@ mod tests {
             ingress_namespace: "shop".into(),
             ingress: "cart".into(),
             upstream: "shop/cart:80".into(),
+            host: "shop.example".into(),
         }
     }
 

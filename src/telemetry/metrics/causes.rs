@@ -30,6 +30,11 @@ impl CauseCounters {
         }
     }
 
+    /// Whether a failure was ever counted.
+    pub(super) fn any(&self) -> bool {
+        self.0.get().is_some()
+    }
+
     /// Adds these counts to sums in the order of [`LABELS`].
     pub(super) fn add_to(&self, sums: &mut [u64]) {
         for (sum, counter) in sums.iter_mut().zip(self.0.get().into_iter().flatten()) {

@@ -144,13 +144,7 @@ fn encode_probes(
 
 impl Metrics {
     fn encode_routes(&self, encoder: &mut DescriptorEncoder) -> Result<(), Error> {
-        let live = self.routes.live().into_iter();
-        let routes: Vec<_> = live
-            .map(|route| {
-                let totals = route.totals();
-                (route, totals)
-            })
-            .collect();
+        let routes = self.routes.totals();
         counter(
             encoder,
             (

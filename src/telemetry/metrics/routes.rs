@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::failure::Cause;
 
+use super::Metrics;
 use super::causes::{CauseCounters, LABELS};
 
 /// What tells the requests of one route from those of others.
@@ -23,6 +24,27 @@ pub struct RouteLabels {
     pub ingress: Arc<str>,
     /// The upstream, `namespace/service:port`; empty where the route leads nowhere.
     pub upstream: Arc<str>,
+    /// The host of the rule, which is no label: strangers to metrics choose it, and there may be many.
+    pub host: Arc<str>,
+}
+
+/// How the requests of one route ended so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// All of them.
+    pub requests: u64,
+    /// Those that failed after all attempts, by cause; none where none did.
+    pub failures: Vec<(Cause, u64)>,
+    /// Those that were sent to what stands in.
+    pub fallbacks: u64,
+}
+
+impl RouteLabels {
+    /// Whether both are one series: hosts are no label.
+    fn is_shown_as(&self, other: &Self) -> bool {
+        (&self.ingress_namespace, &self.ingress, &self.upstream)
+            == (&other.ingress_namespace, &other.ingress, &other.upstream)
+    }
 }
 
 /// The statuses that are counted by themselves; others count in their class.
@@ -161,6 +183,53 @@ impl RouteMetrics {
     }
 }
 
+impl RouteMetrics {
+    /// How its requests ended so far.
+    fn traffic(&self) -> Traffic {
+        let mut traffic = Traffic::default();
+        let mut failures = Vec::new();
+        for shard in self.shards.iter().filter_map(OnceLock::get) {
+            let statuses = shard.statuses.iter();
+            traffic.requests += statuses.map(|it| it.load(Ordering::Relaxed)).sum::<u64>();
+            traffic.fallbacks += shard.fallbacks.load(Ordering::Relaxed);
+            if shard.failures.any() {
+                failures.resize(LABELS.len(), 0);
+                shard.failures.add_to(&mut failures);
+            }
+        }
+        let failed = failures.into_iter().enumerate();
+        let failed = failed.filter(|(_, count)| *count > 0);
+        traffic.failures = failed
+            .filter_map(|(index, count)| Some((Cause::labelled(LABELS[index])?, count)))
+            .collect();
+        traffic
+    }
+}
+
+impl Metrics {
+    /// How the requests of each route ended so far; without those that no route matched.
+    pub fn traffic(&self) -> Vec<(RouteLabels, Traffic)> {
+        let mut traffic = self.routes.traffic();
+        traffic.retain(|(labels, _)| !labels.ingress.is_empty());
+        traffic
+    }
+}
+
+impl Totals {
+    fn add(&mut self, other: &Self) {
+        let add = |sums: &mut [u64], more: &[u64]| {
+            sums.iter_mut()
+                .zip(more)
+                .for_each(|(sum, more)| *sum += more);
+        };
+        add(&mut self.statuses, &other.statuses);
+        add(&mut self.buckets, &other.buckets);
+        add(&mut self.failures, &other.failures);
+        self.sum_seconds += other.sum_seconds;
+        self.fallbacks += other.fallbacks;
+    }
+}
+
 fn add_all(sums: &mut [u64], counters: &[AtomicU64]) {
     for (sum, counter) in sums.iter_mut().zip(counters) {
         *sum += counter.load(Ordering::Relaxed);
@@ -206,5 +275,64 @@ impl Routes {
             keep
         });
         live
+    }
+
+    /// The sums of those still held over the hosts, by the first of each.
+    pub(super) fn totals(&self) -> Vec<(Arc<RouteMetrics>, Totals)> {
+        let mut sums: Vec<(Arc<RouteMetrics>, Totals)> = Vec::new();
+        for route in self.live() {
+            let totals = route.totals();
+            match sums.last_mut() {
+                Some((first, sum)) if first.labels.is_shown_as(&route.labels) => sum.add(&totals),
+                _ => sums.push((route, totals)),
+            }
+        }
+        sums
+    }
+
+    /// How the requests of each route that is still held ended so far.
+    pub(super) fn traffic(&self) -> Vec<(RouteLabels, Traffic)> {
+        let live = self.live().into_iter();
+        live.map(|route| (route.labels.clone(), route.traffic()))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_that_differ_in_their_host_are_one_series_and_can_be_told_apart_all_the_same() {
+        let metrics = Metrics::new(1);
+        let shop = RouteLabels {
+            ingress_namespace: "shop".into(),
+            ingress: "cart".into(),
+            upstream: "shop/cart:80".into(),
+            host: "shop.example".into(),
+        };
+        let other = RouteLabels {
+            host: "other.example".into(),
+            ..shop.clone()
+        };
+        let routes = [metrics.route(&shop), metrics.route(&other)];
+        routes[0].record(0, 200, None, Duration::ZERO);
+        routes[1].record(0, 502, Some(Cause::ConnectionRefused), Duration::ZERO);
+        routes[1].record(0, 200, None, Duration::ZERO);
+        let text = metrics.encode().unwrap();
+        let labels = r#"ingress_namespace="shop",ingress="cart",upstream="shop/cart:80""#;
+        let line = format!(r#"bywash_requests_total{{status="200",{labels}}} 2"#);
+        assert!(text.lines().any(|it| it == line), "{text}");
+        let traffic = metrics.traffic();
+        let failures = vec![(Cause::ConnectionRefused, 1)];
+        let counts = |requests, failures| Traffic {
+            requests,
+            failures,
+            fallbacks: 0,
+        };
+        assert_eq!(
+            traffic,
+            [(other, counts(2, failures)), (shop, counts(1, Vec::new()))]
+        );
     }
 }
