@@ -6,6 +6,7 @@ pub mod api;
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod diagnose;
 pub mod failure;
 pub mod faults;
 pub mod leader;

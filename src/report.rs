@@ -2,8 +2,11 @@
 //!
 //! A [`Finding`] is a defect in an object, made by translation. An [`Outcome`](outcome::Outcome) is how
 //! a request ended, made by the data plane. Both are made once, where the defect or the failure is
-//! decided, and read by everything that tells people about it.
+//! decided, and read by everything that tells people about it. [`Facts`](facts::Facts) are what
+//! Kubernetes says about an upstream, asked for when something fails.
 
+pub mod facts;
+pub mod hint;
 pub mod json;
 pub mod outcome;
 pub mod policy;

@@ -12,6 +12,7 @@
 
 pub mod cluster;
 pub mod directory;
+pub mod facts;
 #[cfg(test)]
 pub(crate) mod fake_api;
 pub mod installation;
@@ -32,6 +33,9 @@ use tokio::sync::watch;
 use crate::api::policy::GatewayPolicy;
 use crate::report::{FilePosition, Finding, Kind, ObjectRef};
 use shelf::{Entry, Shelves, Step, Watched};
+
+/// On an EndpointSlice: the Service that it is of.
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// The objects at one moment, of all kinds.
 #[derive(Clone, Debug, Default)]
@@ -153,6 +157,18 @@ impl Source {
             .get(&key)
             .or_else(|| shelves.published.get(&key));
         entry.and_then(Entry::readable).cloned()
+    }
+
+    /// The readable EndpointSlices of a Service.
+    pub fn slices(&self, namespace: &str, service: &str) -> Vec<Arc<EndpointSlice>> {
+        let shelves = self.read();
+        let slices = shelves.slices.readable().filter(|slice| {
+            let labels = slice.metadata.labels.as_ref();
+            let of = labels.and_then(|labels| labels.get(SERVICE_NAME));
+            slice.metadata.namespace.as_deref() == Some(namespace)
+                && of.is_some_and(|of| of == service)
+        });
+        slices.cloned().collect()
     }
 
     /// Which incarnation of an object is known, readable or not.

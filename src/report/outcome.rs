@@ -7,8 +7,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
 use crate::failure::Cause;
 use crate::routing::snapshot::{IngressName, ServicePort};
+
+use super::hint::Hint;
 
 mod json;
 
@@ -37,6 +41,8 @@ pub struct Attempt {
     pub received: u64,
     /// What the failure looked like from here: for logs, not for clients.
     pub detail: Option<Box<str>>,
+    /// What its bytes suggest beyond the cause.
+    pub hint: Option<Box<Hint>>,
     /// What was decided then.
     pub next: Followed,
     /// Whether it was at the upstream that stands in.
@@ -87,7 +93,8 @@ impl Followed {
 macro_rules! stops {
     ($($(#[$doc:meta])+ $name:ident $label:literal $sentence:literal;)+) => {
         /// Why no further attempt follows a failed one.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
         pub enum Stop { $($(#[$doc])+ $name,)+ }
 
         impl Stop {

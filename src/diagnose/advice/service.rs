@@ -1,0 +1,238 @@
+//! Services that lead nowhere.
+
+use crate::failure::Cause;
+use crate::report::facts::ServiceFacts;
+
+use super::situation::{Situation, capital};
+use super::words::list;
+use super::{Advice, Code, pods};
+
+pub(super) fn explain(it: &Situation<'_>) -> Advice {
+    match it.problem.cause {
+        Cause::UnknownUpstream => unknown(it),
+        Cause::UnsupportedProtocol => protocol(it),
+        Cause::DnsError | Cause::DnsTimeout => name(it),
+        Cause::AddressProhibited => {
+            let sentence = format!(
+                "{} is an address that Bywash never connects to (loopback, link-local, the API server's \
+                 or its own). Correct the EndpointSlice or the external name of {}.",
+                it.subject(),
+                it.service()
+            );
+            Advice::of(Code::AddressForbidden, sentence)
+        }
+        _ => no_endpoint(it),
+    }
+}
+
+fn unknown(it: &Situation<'_>) -> Advice {
+    let Some(service) = &it.facts.service else {
+        let sentence = format!(
+            "{} does not exist. Create it, or correct its name in the Ingress{}.",
+            capital(&it.service()),
+            it.unread()
+        );
+        return Advice::of(Code::ServiceMissing, sentence);
+    };
+    let ports = ports(it, service);
+    let has = list(&ports).map_or("no port".to_owned(), |ports| format!("ports {ports}"));
+    let wanted = it.problem.upstream.as_ref();
+    let wanted = wanted.map_or("that port".to_owned(), |upstream| {
+        format!("port {}", upstream.port)
+    });
+    let sentence = format!(
+        "{} cannot be used at {wanted}: it has {has}. Name one of its ports in the Ingress; findings on \
+         the Ingress say more.",
+        capital(&it.service())
+    );
+    Advice::of(Code::PortMissing, sentence)
+}
+
+/// `80 (http)`.
+fn ports(it: &Situation<'_>, service: &ServiceFacts) -> Vec<String> {
+    let ports = service.ports.iter();
+    ports
+        .map(|port| match port.name.as_deref() {
+            Some(name) if !name.is_empty() => format!("{} ({})", port.port, it.name(name)),
+            _ => port.port.to_string(),
+        })
+        .collect()
+}
+
+fn protocol(it: &Situation<'_>) -> Advice {
+    let protocol = it
+        .service_port()
+        .and_then(|port| port.app_protocol.as_deref());
+    let asks = match protocol {
+        Some(protocol) => format!("has appProtocol: {}", it.name(protocol)),
+        None => "asks for a protocol".to_owned(),
+    };
+    let sentence = format!(
+        "{} of {} {asks}, which Bywash does not speak to endpoints: it speaks http, https, \
+         kubernetes.io/ws and kubernetes.io/wss. Set one of these, and have the app take HTTP/1.1 there.",
+        capital(&it.port()),
+        it.service()
+    );
+    Advice::of(Code::ProtocolNotSpoken, sentence)
+}
+
+fn name(it: &Situation<'_>) -> Advice {
+    let service = it.facts.service.as_ref();
+    let name = service.and_then(|service| service.external_name.as_deref());
+    let name = name.map_or("the external name".to_owned(), |name| it.name(name));
+    let sentence = match it.problem.cause {
+        Cause::DnsTimeout => format!(
+            "The DNS servers did not resolve {name} of {} in time: likely they are overloaded, or a \
+             NetworkPolicy keeps Bywash from them. Check CoreDNS, and that Bywash may send to port 53.",
+            it.service()
+        ),
+        _ => format!(
+            "{} of {} does not resolve. Correct spec.externalName, or add the name to DNS; try it with \
+             nslookup from a Pod.",
+            capital(&name),
+            it.service()
+        ),
+    };
+    match it.problem.cause {
+        Cause::DnsTimeout => Advice::likely(Code::NameNotResolved, sentence),
+        _ => Advice::of(Code::NameNotResolved, sentence),
+    }
+}
+
+fn no_endpoint(it: &Situation<'_>) -> Advice {
+    let ready = it.facts.endpoints.ready;
+    if ready > 0
+        && let Some(advice) = port_name(it)
+    {
+        return advice;
+    }
+    let Some(service) = &it.facts.service else {
+        return nothing(it);
+    };
+    match (&it.facts.pods, &service.selector) {
+        (Some(pods), Some(selector)) if pods.is_empty() => no_match(it, selector),
+        (Some(_), Some(_)) => port_name(it)
+            .or_else(|| pods::ended(it))
+            .unwrap_or_else(|| unready(it)),
+        (_, None) if service.external_name.is_none() => {
+            let sentence = format!(
+                "{} has no selector, and no EndpointSlice gives it a usable endpoint. Add an \
+                 EndpointSlice with the label kubernetes.io/service-name, or a selector.",
+                capital(&it.service())
+            );
+            Advice::of(Code::NoEndpoint, sentence)
+        }
+        _ => nothing(it),
+    }
+}
+
+/// The Service's port leads to a name that no container has.
+fn port_name(it: &Situation<'_>) -> Option<Advice> {
+    let port = it.service_port()?;
+    let wanted = port.target_port.as_str();
+    if wanted.parse::<u16>().is_ok() || it.pods().is_empty() {
+        return None;
+    }
+    let containers = it.pods().iter().flat_map(|pod| &pod.containers);
+    let ports: Vec<_> = containers.flat_map(|container| &container.ports).collect();
+    if ports
+        .iter()
+        .any(|port| port.name.as_deref() == Some(wanted))
+    {
+        return None;
+    }
+    let mut told: Vec<String> = ports
+        .iter()
+        .map(|port| match port.name.as_deref() {
+            Some(name) => format!("{} ({})", it.name(name), port.port),
+            None => port.port.to_string(),
+        })
+        .collect();
+    told.sort();
+    told.dedup();
+    let have = list(&told).map_or("no port".to_owned(), |told| format!("{told} only"));
+    let sentence = format!(
+        "{} leads to the port named {}, and no container has a port of that name: they declare {have}. \
+         Set targetPort of {} to one of these, or name the container's port so.",
+        capital(&it.port()),
+        it.name(wanted),
+        it.service()
+    );
+    Some(Advice::of(Code::PortNameMismatch, sentence))
+}
+
+fn no_match(it: &Situation<'_>, selector: &str) -> Advice {
+    let near: Vec<String> = it
+        .facts
+        .near_labels
+        .iter()
+        .map(|label| it.name(label))
+        .collect();
+    let near = match list(&near) {
+        Some(near) => format!("other Pods there have {near}"),
+        None => "or its Deployment is scaled to none".to_owned(),
+    };
+    let sentence = format!(
+        "No Pod has the labels that {} selects ({}); {near}. Correct spec.selector or the labels of the \
+         Pods, or start some: kubectl get pods{} --show-labels.",
+        it.service(),
+        it.name(selector),
+        it.in_namespace()
+    );
+    Advice::of(Code::NoPodMatches, sentence)
+}
+
+fn unready(it: &Situation<'_>) -> Advice {
+    let all = it.pods().len();
+    let leaving = it.pods().iter().filter(|pod| pod.deleted.is_some()).count();
+    let ready = it
+        .pods()
+        .iter()
+        .filter(|pod| pod.ready && pod.deleted.is_none())
+        .count();
+    if ready > 0 {
+        return nothing(it);
+    }
+    let pods = match all {
+        1 => "The only Pod".to_owned(),
+        _ => format!("None of the {all} Pods"),
+    };
+    let is = match (all, leaving) {
+        (1, 0) => "is not Ready".to_owned(),
+        (1, _) => "is being deleted".to_owned(),
+        (_, 0) => "is Ready".to_owned(),
+        _ => format!("is Ready, and {leaving} of them are being deleted"),
+    };
+    let probed = it
+        .pods()
+        .iter()
+        .flat_map(|pod| &pod.containers)
+        .any(|it| it.probed);
+    let next = match (it.one_pod(), probed) {
+        (Some(pod), true) => format!(
+            "See what the readiness probe says: kubectl describe pod{} {pod}",
+            it.in_namespace()
+        ),
+        (Some(pod), false) => format!("See why: kubectl describe pod{} {pod}", it.in_namespace()),
+        (None, _) => "See why with kubectl describe pod".to_owned(),
+    };
+    let sentence = format!(
+        "{pods} of {} {is}, so that there is no endpoint. {next}.",
+        it.service()
+    );
+    Advice::of(Code::AllPodsUnready, sentence)
+}
+
+fn nothing(it: &Situation<'_>) -> Advice {
+    let counted = &it.facts.endpoints;
+    let sentence = format!(
+        "{} has no usable endpoint ({} not ready, {} terminating). Start its Pods, or see why they are \
+         not Ready: kubectl get endpointslices,pods{}.{}",
+        capital(&it.service()),
+        counted.unready,
+        counted.terminating,
+        it.in_namespace(),
+        it.unread()
+    );
+    Advice::of(Code::NoEndpoint, sentence)
+}
