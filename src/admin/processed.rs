@@ -88,7 +88,6 @@ impl Wanted {
                 "kind" => kind = Some(value),
                 "namespace" => namespace = value,
                 "name" => name = Some(value),
-                "resourceVersion" if value == "deleted" => state = State::Absent,
                 "resourceVersion" => state = State::Version(value.to_owned()),
                 "absent" if value == "true" => state = State::Absent,
                 "timeout" => {
@@ -201,8 +200,6 @@ mod tests {
         assert!(!wanted.is_met(&Processed::default()));
         assert!(!wanted.is_met(&serving(Some("7"))));
         assert!(wanted.is_met(&serving(None)));
-        let other = "kind=Ingress&namespace=shop&name=cart&resourceVersion=deleted";
-        assert_eq!(Wanted::parse(other).unwrap(), wanted);
     }
 
     #[tokio::test]

@@ -157,11 +157,6 @@ impl DataPlane {
         self.https
     }
 
-    /// Client connections that are open.
-    pub fn open_connections(&self) -> usize {
-        self.admission.open()
-    }
-
     /// Waits until no client connection is open.
     pub async fn emptied(&self) {
         self.admission.emptied().await;

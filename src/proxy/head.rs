@@ -34,8 +34,6 @@ pub(crate) struct Head {
     pub(crate) target: PathAndQuery,
     /// The protocol that the client asks to switch to.
     pub(crate) upgrade: Option<Upgrade>,
-    /// Whether the client waits for `100 Continue` before it sends the body.
-    pub(crate) expects_continue: bool,
 }
 
 impl Head {
@@ -51,8 +49,6 @@ pub(crate) struct Upgrade {
     /// The value of `Upgrade` for the upstream: protocols that may be forwarded, in the client's
     /// order.
     pub(crate) protocol: HeaderValue,
-    /// Whether one of them is `websocket`.
-    pub(crate) websocket: bool,
     /// Whether it came as an HTTP/2 extended CONNECT (RFC 8441).
     pub(crate) extended_connect: bool,
 }
@@ -70,7 +66,7 @@ pub(crate) fn check(parts: &Parts) -> Result<Head, ClientFault> {
         _ => None,
     };
     transfer_coding(&parts.headers)?;
-    let expects_continue = expectation(parts)?;
+    expectation(parts)?;
     let (authority, name) = authority(parts)?;
     let target = target(&parts.uri)?;
     Ok(Head {
@@ -79,7 +75,6 @@ pub(crate) fn check(parts: &Parts) -> Result<Head, ClientFault> {
         authority,
         target,
         upgrade,
-        expects_continue,
     })
 }
 
@@ -208,18 +203,14 @@ fn transfer_coding(headers: &HeaderMap) -> Result<(), ClientFault> {
 }
 
 /// RFC 9110 section 10.1.1: one expectation is defined, and HTTP/1.0 has none.
-fn expectation(parts: &Parts) -> Result<bool, ClientFault> {
-    if parts.version == Version::HTTP_10 {
-        return Ok(false);
+fn expectation(parts: &Parts) -> Result<(), ClientFault> {
+    let mut expected = parts.headers.get_all(EXPECT).iter();
+    let known = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    if parts.version == Version::HTTP_10 || expected.all(known) {
+        Ok(())
+    } else {
+        Err(ClientFault::Expect)
     }
-    let mut expected = false;
-    for value in parts.headers.get_all(EXPECT) {
-        if !value.as_bytes().eq_ignore_ascii_case(b"100-continue") {
-            return Err(ClientFault::Expect);
-        }
-        expected = true;
-    }
-    Ok(expected)
 }
 
 /// RFC 9110 section 7.8: a switch is asked for by `Upgrade` together with `Connection: upgrade`.
@@ -231,7 +222,6 @@ fn upgrade(headers: &HeaderMap) -> Result<Option<Upgrade>, ClientFault> {
         return Ok(None);
     }
     let mut kept = String::new();
-    let mut websocket = false;
     for value in headers.get_all(UPGRADE) {
         let text = value.to_str().map_err(|_| ClientFault::Upgrade)?;
         for protocol in text.split(',').map(str::trim) {
@@ -242,7 +232,6 @@ fn upgrade(headers: &HeaderMap) -> Result<Option<Upgrade>, ClientFault> {
             if is_another_http(name) {
                 continue;
             }
-            websocket |= name.eq_ignore_ascii_case("websocket");
             if !kept.is_empty() {
                 kept.push_str(", ");
             }
@@ -255,7 +244,6 @@ fn upgrade(headers: &HeaderMap) -> Result<Option<Upgrade>, ClientFault> {
     let protocol = HeaderValue::try_from(kept).map_err(|_| ClientFault::Upgrade)?;
     Ok(Some(Upgrade {
         protocol,
-        websocket,
         extended_connect: false,
     }))
 }
@@ -287,7 +275,6 @@ fn extended_connect(parts: &Parts) -> Result<Option<Upgrade>, ClientFault> {
     }
     Ok(Some(Upgrade {
         protocol: HeaderValue::from_static("websocket"),
-        websocket: true,
         extended_connect: true,
     }))
 }

@@ -309,7 +309,6 @@ mod tests {
         let mut headers = HeaderMap::new();
         let upgrade = Upgrade {
             protocol: HeaderValue::from_static("websocket"),
-            websocket: true,
             extended_connect: false,
         };
         offer_upgrade(&mut headers, &upgrade);

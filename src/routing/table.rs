@@ -89,14 +89,6 @@ impl<T> Table<T> {
             .or(best.default.as_ref())
             .or(self.any.default.as_ref())
     }
-
-    /// Whether any pattern but the one for every host covers this host.
-    pub fn knows_host(&self, host: &str) -> bool {
-        self.exact.contains_key(host)
-            || host
-                .split_once('.')
-                .is_some_and(|(_, parent)| self.wildcard.contains_key(parent))
-    }
 }
 
 impl<T> Host<T> {

@@ -9,7 +9,7 @@ use bywash::routing::policy::Policy;
 use bywash::routing::policy::upstream::{Algorithm, HashKey};
 use bywash::routing::snapshot::{EndpointSource, EndpointSpec, Snapshot};
 
-use super::client::{get, until};
+use super::client::{get, until, within};
 use super::gateway::{Gateway, Setup, addresses};
 
 pub(crate) async fn peers<const N: usize>(fault: Fault) -> [Peer; N] {
@@ -105,9 +105,12 @@ async fn one_that_is_busy_with_a_request_gets_none_while_another_is_idle() {
             let sent = busy.requests() + idle.requests() + 1;
             let mut client = gateway.client().await;
             client.send(get("/")).await;
-            while busy.requests() + idle.requests() < sent {
-                tokio::task::yield_now().await;
-            }
+            let arrived = async {
+                while busy.requests() + idle.requests() < sent {
+                    tokio::task::yield_now().await;
+                }
+            };
+            within("the request arrives", arrived).await;
             held.push(client);
         }
         until(busy, |counts| counts.requests == 1).await;

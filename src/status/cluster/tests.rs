@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::api::policy::GatewayPolicy;
 use crate::report::{Finding, Kind};
+use crate::status::PublishAddress;
 use crate::stores::Feed;
 use crate::stores::cluster::Connection;
 use crate::stores::fake_api::{FakeApi, Request};
@@ -41,7 +42,7 @@ fn process(api: FakeApi, update_status: bool) -> Scenario {
     let (observed, observations) = watch::channel(None);
     let (leading, leads) = watch::channel(false);
     let settings = Settings {
-        publish: Publish::Addresses(vec!["192.0.2.1".parse().unwrap()]),
+        publish: Publish::Addresses(vec![PublishAddress::Ip([192, 0, 2, 1].into())]),
         update_status,
         ..Settings::default()
     };

@@ -42,7 +42,11 @@ fn some(words: &[&str]) -> Option<Vec<String>> {
 
 #[test]
 fn listed_addresses_are_published_as_they_are() {
-    let listed = ["192.0.2.1", "2001:db8::1", "lb.example.com"].map(|text| text.parse().unwrap());
+    let listed = [
+        PublishAddress::Ip("192.0.2.1".parse().unwrap()),
+        PublishAddress::Ip("2001:db8::1".parse().unwrap()),
+        PublishAddress::Name("lb.example.com".to_owned()),
+    ];
     let publish = Publish::Addresses(listed.to_vec());
     let found = addresses(&publish, |_, _| None).map(words);
     assert_eq!(found, some(&["192.0.2.1", "2001:db8::1", "lb.example.com"]));
