@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use crate::failure::Cause;
+use crate::report::hint::Hint;
 use crate::report::outcome::Attempt;
 use crate::routing::policy::Policy;
 use crate::telemetry::metrics::Metrics;
@@ -84,6 +85,8 @@ struct Miss {
     failed: Failed,
     status: Option<u16>,
     detail: Option<Box<str>>,
+    /// What its bytes suggest beyond the cause.
+    hint: Option<Box<Hint>>,
     /// A valid answer that is given to the client if nothing better comes.
     answer: Option<Answer>,
     /// Whether the upstream that stands in is asked after this.
@@ -101,6 +104,7 @@ impl From<Cause> for Miss {
             failed,
             status: None,
             detail: None,
+            hint: None,
             answer: None,
             falls_back: false,
         }
@@ -278,6 +282,7 @@ impl Attempts<'_> {
                     unsent: error.unsent,
                     stale: reused && !error.answered && closes(error.cause),
                 },
+                hint: error.hint,
                 detail: Some(error.detail.to_string().into()),
                 ..error.cause.into()
             },

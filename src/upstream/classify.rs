@@ -1,6 +1,7 @@
 //! From what the operating system and hyper report to the cause.
 //!
-//! Error types and what moved on the connection decide; never an error's text, which is for logs.
+//! Error types and what moved on the connection decide; never an error's text, which is for logs. What
+//! they tell beyond the cause becomes a [`Hint`].
 
 use std::error::Error;
 use std::io;
@@ -8,8 +9,13 @@ use std::io;
 use rustls::AlertDescription;
 
 use crate::failure::{Cause, ClientFault, TlsAlert};
+use crate::report::hint::{Hint, Names, Protocol};
 
+use super::connection::{MAX_FIELDS, MAX_HEAD};
 use super::counting::Moved;
+
+/// How many names of a certificate are told.
+const NAMES: usize = 3;
 
 /// Why a connection could not be opened.
 pub fn connect_failure(error: &io::Error) -> Cause {
@@ -52,6 +58,59 @@ pub fn handshake_failure(error: &io::Error) -> Cause {
         // A plaintext peer has nothing to say to a handshake, and closes.
         (None, _) => Cause::TlsProtocol,
     }
+}
+
+/// What a failed handshake tells beyond its cause.
+pub fn handshake_hint(error: &io::Error) -> Option<Box<Hint>> {
+    use rustls::CertificateError as Certificate;
+    use rustls::{Error, InvalidMessage};
+    let hint = match tls_error(error) {
+        Some(Error::InvalidCertificate(why)) => match why {
+            Certificate::ExpiredContext { not_after, .. } => Hint::Expired(not_after.as_secs()),
+            Certificate::NotValidYetContext { not_before, .. } => {
+                Hint::NotYetValid(not_before.as_secs())
+            }
+            Certificate::NotValidForNameContext {
+                expected,
+                presented,
+            } => Hint::WrongName(Box::new(Names {
+                wanted: expected.to_str().into(),
+                found: presented
+                    .iter()
+                    .take(NAMES)
+                    .map(|name| plain(name))
+                    .collect(),
+            })),
+            // A bad signature: an issuer of the same name, which has another key by now.
+            Certificate::UnknownIssuer | Certificate::BadSignature => Hint::UnknownIssuer,
+            _ => return None,
+        },
+        // No record of TLS begins so.
+        Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+            Hint::Speaks(Protocol::NotTls)
+        }
+        None if error.kind() == io::ErrorKind::UnexpectedEof => Hint::SilentHandshake,
+        _ => return None,
+    };
+    Some(Box::new(hint))
+}
+
+/// A name as rustls shows it: `DnsName("cart.test")`, `IpAddress(10.0.0.1)`.
+fn plain(name: &str) -> Box<str> {
+    let inner = name.split_once('(').map(|(_, rest)| rest);
+    let inner = inner.and_then(|rest| rest.strip_suffix(')'));
+    inner.unwrap_or(name).trim_matches('"').into()
+}
+
+/// What a request without a response head tells beyond its cause.
+pub fn exchange_hint(cause: Cause, moved: Moved) -> Option<Box<Hint>> {
+    let hint = match cause {
+        Cause::NotHttp => Hint::Speaks(Protocol::begins_with(&moved.first)?),
+        Cause::HeadTooLarge if moved.read < MAX_HEAD as u64 => Hint::HeadOverFields(MAX_FIELDS),
+        Cause::HeadTooLarge => Hint::HeadOverBytes(MAX_HEAD as u32),
+        _ => return None,
+    };
+    Some(Box::new(hint))
 }
 
 /// The TLS alert that is behind an error, if one is.
@@ -186,33 +245,4 @@ fn io_source(error: &hyper::Error) -> Option<&io::Error> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_local_lack_is_not_held_against_the_endpoint() {
-        for errno in [11, 23, 24, 99, 105] {
-            let cause = connect_failure(&io::Error::from_raw_os_error(errno));
-            assert_eq!(cause, Cause::LocalResources, "errno {errno}");
-        }
-    }
-
-    #[test]
-    fn each_connect_error_has_its_cause() {
-        for (errno, cause) in [
-            (111, Cause::ConnectionRefused),
-            (113, Cause::AddressUnroutable),
-            (101, Cause::AddressUnroutable),
-            (110, Cause::ConnectTimeout),
-            (104, Cause::ClosedBeforeSend),
-            (1, Cause::AddressUnroutable),
-            (13, Cause::AddressUnroutable),
-        ] {
-            assert_eq!(
-                connect_failure(&io::Error::from_raw_os_error(errno)),
-                cause,
-                "errno {errno}"
-            );
-        }
-    }
-}
+mod tests;

@@ -9,9 +9,10 @@ use socket2::{SockRef, Socket, TcpKeepalive};
 use tokio::net::TcpStream;
 
 use crate::failure::Cause;
+use crate::report::hint::Hint;
 use crate::routing::policy::AddressRules;
 
-use super::classify::{connect_failure, handshake_failure};
+use super::classify::{connect_failure, handshake_failure, handshake_hint};
 use super::counting::{CountingWrites, Traffic};
 use super::tls::ClientTls;
 use super::transport::{Secured, Transport};
@@ -31,6 +32,8 @@ pub const TUNNEL_VANISHED_AFTER: Duration = Duration::from_secs(60);
 pub struct ConnectError {
     /// The cause.
     pub cause: Cause,
+    /// What a failed handshake suggests beyond the cause.
+    pub hint: Option<Box<Hint>>,
     /// For logs.
     pub detail: Option<io::Error>,
 }
@@ -70,6 +73,7 @@ pub async fn open(
     if !rules.permits(address.ip()) {
         return Err(ConnectError {
             cause: Cause::AddressProhibited,
+            hint: None,
             detail: None,
         });
     }
@@ -79,6 +83,7 @@ pub async fn open(
     });
     opened.await.unwrap_or(Err(ConnectError {
         cause: Cause::ConnectTimeout,
+        hint: None,
         detail: None,
     }))
 }
@@ -95,6 +100,7 @@ async fn start(tcp: TcpStream, tls: Option<&ClientTls>) -> Result<Stream, Connec
             let secured = Box::pin(tls.handshake(counted)).await;
             let secured = secured.map_err(|error| ConnectError {
                 cause: handshake_failure(&error),
+                hint: handshake_hint(&error),
                 detail: Some(error),
             })?;
             Transport::Tls(Box::new(Secured::new(secured, Arc::clone(&traffic))))
@@ -110,6 +116,7 @@ async fn start(tcp: TcpStream, tls: Option<&ClientTls>) -> Result<Stream, Connec
 fn not_connected(error: io::Error) -> ConnectError {
     ConnectError {
         cause: connect_failure(&error),
+        hint: None,
         detail: Some(error),
     }
 }

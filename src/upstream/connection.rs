@@ -11,11 +11,12 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
 use crate::failure::Cause;
+use crate::report::hint::Hint;
 use crate::routing::policy::upstream::ConnectionPool;
 use crate::telemetry::metrics::ConnectionGuard;
 
 use super::breaker::ConnectionPermit;
-use super::classify::{exchange_failure, is_lost, refuses_handshake};
+use super::classify::{exchange_failure, exchange_hint, is_lost, refuses_handshake};
 use super::connect::{Stream, TUNNEL_VANISHED_AFTER, VANISHED_AFTER};
 use super::counting::{CountingReads, Mark, Traffic};
 use super::cuts;
@@ -29,6 +30,9 @@ const PROBE_AFTER: Duration = Duration::from_millis(50);
 
 /// The largest response head that is read, in bytes.
 pub const MAX_HEAD: usize = 64 * 1024;
+
+/// The most fields of a response head.
+pub const MAX_FIELDS: u32 = 128;
 
 /// An open HTTP/1.1 connection.
 #[derive(Debug)]
@@ -73,6 +77,8 @@ pub struct ExchangeError {
     pub unsent: bool,
     /// Whether bytes of an answer came in.
     pub answered: bool,
+    /// What its bytes suggest beyond the cause.
+    pub hint: Option<Box<Hint>>,
     /// For logs.
     pub detail: hyper::Error,
 }
@@ -98,7 +104,7 @@ impl Connection {
         let probed = Arc::downgrade(&socket);
         let io = TokioIo::new(CountingReads::new(transport, Arc::clone(&traffic), counted));
         let (sender, connection) = http1::Builder::new()
-            .max_headers(128)
+            .max_headers(MAX_FIELDS as usize)
             .max_buf_size(MAX_HEAD)
             .handshake(io)
             .await
@@ -207,6 +213,7 @@ impl Connection {
             cause,
             unsent,
             answered: moved.read > 0,
+            hint: exchange_hint(cause, moved),
             detail,
         }
     }

@@ -128,6 +128,7 @@ impl Attempts<'_> {
             status: miss.status,
             duration: took,
             detail: miss.detail.clone(),
+            hint: miss.hint.take(),
             fallback: self.instead.is_some(),
             ..Attempt::default()
         });

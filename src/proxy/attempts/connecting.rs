@@ -108,6 +108,7 @@ impl Attempts<'_> {
                     error.cause
                 };
                 Miss {
+                    hint: error.hint,
                     detail: error.detail.map(|detail| detail.to_string().into()),
                     ..unsent(cause)
                 }
