@@ -23,6 +23,8 @@ pub(super) struct Clock {
     /// When the request body was out; the start, if there is none.
     uploaded: Option<Instant>,
     request: Duration,
+    /// Whether that is less than the policy allows, as the caller wants it.
+    shortened: bool,
     per_try: Option<Duration>,
     send: Duration,
     client_body: Duration,
@@ -37,10 +39,13 @@ impl Clock {
         (headers, client_body): (&HeaderMap, Duration),
         upload: &Option<Arc<Upload>>,
     ) -> Self {
+        let allowed = policy.timeouts.request;
+        let request = grpc::timeout(headers).unwrap_or(allowed);
         Self {
             started,
             uploaded: upload.is_none().then_some(started),
-            request: grpc::timeout(headers).unwrap_or(policy.timeouts.request),
+            request,
+            shortened: request < allowed,
             per_try: policy.retry.per_try,
             send: policy.timeouts.send,
             client_body,
@@ -53,6 +58,12 @@ impl Clock {
         self.started = Instant::now();
         self.per_try = policy.retry.per_try;
         self.send = policy.timeouts.send;
+    }
+
+    /// Whether the caller allows the request less time than the policy does: that it is over says
+    /// nothing of an endpoint then.
+    pub(super) fn is_shortened(&self) -> bool {
+        self.shortened
     }
 
     /// Since the request began, or went on at another upstream.

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bywash::faults::{Fault, Peer};
 use bywash::routing::policy::Policy;
 
-use super::client::get;
+use super::client::{get, within};
 use super::gateway::Gateway;
 
 async fn start(fault: Fault) -> Peer {
@@ -177,4 +178,28 @@ async fn without_a_budget_only_what_was_never_sent_is_retried() {
         gateway.metric("bywash_retries_over_budget_total", "shop/shop:80"),
         1.0
     );
+}
+
+/// Else any client could have healthy endpoints left out.
+#[tokio::test]
+async fn a_caller_that_allows_less_time_than_the_policy_ejects_nobody() {
+    let (one, two) = (
+        start(Fault::StallBeforeHead).await,
+        start(Fault::StallBeforeHead).await,
+    );
+    let gateway = Gateway::before(&[&one, &two]);
+    let call = "GET / HTTP/1.1\r\nHost: shop.test\r\nContent-Type: application/grpc\r\n\
+                grpc-timeout: 50m\r\n\r\n";
+    within("six calls for each", async {
+        while one.requests().min(two.requests()) < 6 {
+            let (answer, entry) = gateway.outcome(call).await;
+            assert_eq!(answer.status, 504);
+            assert_eq!(entry.causes(), ["deadline_exceeded"]);
+        }
+    })
+    .await;
+    assert_eq!(ejections(&gateway), 0.0);
+    let own = |policy: &mut Policy| policy.timeouts.request = Duration::from_millis(50);
+    let gateway = Gateway::with(&[&one, &two], own);
+    attempts_until_ejected(&gateway, call).await;
 }

@@ -67,13 +67,19 @@ impl Attempts<'_> {
 
     /// Counts a failed attempt towards the endpoint's ejection, if it is the endpoint's failure.
     pub(super) fn hold_against(&self, endpoint: &Endpoint, trial: Option<Trial>, failed: Failed) {
-        // Its time was over before it had been connected to, or the connection was no longer fresh.
-        let cut = failed.cause == Cause::DeadlineExceeded && failed.unsent;
-        if !failed.stale && !cut {
+        // The connection was no longer fresh, or the endpoint did not have the time that it is allowed.
+        if !failed.stale && !self.is_cut(failed) {
             let failure = (failed.cause, trial);
             self.upstream
                 .attempt_failed(endpoint, failure, Instant::now());
         }
+    }
+
+    /// Whether the request's time was over before the endpoint had its own: before it was even
+    /// connected to, or because the caller allows so little.
+    fn is_cut(&self, failed: Failed) -> bool {
+        let over = failed.cause == Cause::DeadlineExceeded;
+        over && (failed.unsent || self.clock.is_shortened())
     }
 
     /// Books a failed attempt and decides what follows.
@@ -94,8 +100,12 @@ impl Attempts<'_> {
         if !stale {
             let waited = self.waited(started, now);
             match cause.blame() {
-                // The time was over before it was even connected to.
-                Blame::Endpoint if cause == Cause::DeadlineExceeded && unsent => {}
+                Blame::Endpoint if self.is_cut(miss.failed) => {
+                    // Nothing is known of it, or not how long it would have taken.
+                    if !unsent {
+                        endpoint.answered_error(waited, typical, now);
+                    }
+                }
                 Blame::Endpoint | Blame::Connectivity => endpoint.failed(waited, typical, now),
                 // Nobody's failure must not make an endpoint look fast either.
                 Blame::Configuration => endpoint.answered_error(waited, typical, now),
