@@ -17,6 +17,7 @@ use crate::routing::policy::{AddressRules, Policy};
 use crate::status::{self, Publish};
 use crate::stores::cluster::ConnectError;
 use crate::stores::directory::{OpenError, STATUS_DIRECTORY};
+use crate::stores::installation;
 use crate::stores::writer::StatusFiles;
 use crate::telemetry::logs::StartError;
 use crate::translate::{self, Origin};
@@ -212,7 +213,9 @@ pub async fn start_standalone(
     let mut running = Running::start(config, telemetry, input).await?;
     let files = StatusFiles::new(directory.join(STATUS_DIRECTORY));
     let observed = running.observed();
-    let files = (files, config.class.controller_name.clone());
+    let class = &config.class;
+    let installation = installation::path(&class.controller_name, &class.ingress_class);
+    let files = (files, installation);
     let overloads = running.overloads();
     let write = status::directory::run(Publish::Nothing, source, files, observed, overloads);
     running.spawn("writing statuses", write);

@@ -53,7 +53,7 @@ pub struct Condition {
 pub struct Ancestor {
     /// The target, or the IngressClass that names the policy.
     pub ancestor_ref: AncestorRef,
-    /// Who says so.
+    /// The installation that says so: its controller name, a slash and its IngressClass.
     #[schemars(length(max = 253))]
     pub controller_name: String,
     /// Accepted.

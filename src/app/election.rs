@@ -54,6 +54,7 @@ pub(super) fn start(
         },
     );
     let settings = status::cluster::Settings {
+        installation: installation::path(&class.controller_name, &class.ingress_class),
         publish: publish(config),
         update_status: config.update_status,
         ..status::cluster::Settings::default()

@@ -3,8 +3,8 @@
 //! One task plans and writes, one write at a time. It sleeps until objects or findings change, a
 //! write is due, or a while has passed; it plans anew at most five times a second, however much
 //! changes. What was written is remembered until the watch shows it, so that nothing is written
-//! twice; another party that writes other addresses over and over is answered ever more slowly. A
-//! replica that is not the leader forgets all of it: whoever leads next looks for itself.
+//! twice; another party that undoes it over and over is answered ever more slowly (`memory`). A replica
+//! that is not the leader forgets all of it: whoever leads next looks for itself.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, warn};
 
+use memory::Memory;
 use policies::Policies;
 
 use super::queue::{Bucket, Queue};
@@ -23,6 +24,7 @@ use crate::report::{Code, ObjectRef, Overload};
 use crate::stores::Source;
 use crate::stores::writer::{EventRecord, WriteError, Writer};
 
+mod memory;
 mod policies;
 
 /// The least time between two plans.
@@ -31,19 +33,14 @@ const PLAN: Duration = Duration::from_millis(200);
 /// The longest time between two plans: Events that still hold have to be said again.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// How long a write may take to come back through the watch before it is repeated; doubled each time
-/// that somebody undoes it.
-const SETTLE: Duration = Duration::from_secs(5);
-
-/// The longest time for which we let somebody have their own addresses on an Ingress of ours.
-const YIELD: Duration = Duration::from_secs(600);
-
 /// For a write that the server would refuse again.
 const REFUSED: Duration = Duration::from_secs(60);
 
 /// What is written, and how fast.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// As what policies are spoken of: no other installation may be called so.
+    pub installation: String,
     /// Which addresses Ingresses get.
     pub publish: Publish,
     /// Whether addresses are written at all; Events are in any case.
@@ -57,6 +54,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            installation: String::new(),
             publish: Publish::Nothing,
             update_status: true,
             writes_per_second: 20,
@@ -125,14 +123,6 @@ enum Topic {
     Event(ObjectRef, Code),
 }
 
-/// Addresses that were written.
-struct Written {
-    change: AddressChange,
-    /// Not to be repeated before.
-    until: Instant,
-    times: u32,
-}
-
 /// An Event that was written.
 struct Said {
     record: EventRecord,
@@ -152,7 +142,7 @@ struct Reporter {
     queue: Queue<Topic>,
     addresses: BTreeMap<ObjectRef, AddressChange>,
     notes: BTreeMap<(ObjectRef, Code), String>,
-    written: HashMap<ObjectRef, Written>,
+    written: Memory<AddressChange>,
     said: HashMap<(ObjectRef, Code), Said>,
     policies: Policies,
 }
@@ -172,9 +162,9 @@ impl Reporter {
             queue: Queue::new(),
             addresses: BTreeMap::new(),
             notes: BTreeMap::new(),
-            written: HashMap::new(),
+            written: Memory::new(),
             said: HashMap::new(),
-            policies: Policies::default(),
+            policies: Policies::new(),
         }
     }
 
@@ -235,20 +225,15 @@ impl Reporter {
             );
         }
         for (ingress, change) in &self.addresses {
-            let written = self.written.get(ingress);
-            let due = match written.filter(|written| written.change == *change) {
-                Some(written) => written.until,
-                None => now,
-            };
+            let due = self.written.due(ingress, change, now);
             necessary.insert(Topic::Addresses(ingress.clone()), due);
         }
-        self.written.retain(|ingress, written| {
-            self.addresses.contains_key(ingress) || now < written.until + YIELD
-        });
+        let addresses = &self.addresses;
+        self.written.prune(|it| addresses.contains_key(it), now);
         let policies = self.policies.plan(
             (&observed.policies, &self.overloads),
             &self.source.policies(),
-            (self.writer.controller(), self.writer.field_manager()),
+            (&self.settings.installation, self.writer.field_manager()),
             now,
         );
         necessary.extend(
@@ -294,13 +279,15 @@ impl Reporter {
                     AddressChange::Withdraw => self.writer.withdraw(ingress).await?,
                 }
                 debug!(%ingress, ?change, "addresses written");
-                self.remember(ingress, change);
+                if self.written.remember(ingress, change, Instant::now()) {
+                    warn!(%ingress, "somebody else keeps writing other addresses here: writing ours less often");
+                }
             }
             Topic::Policy(policy) => {
                 if let Some(status) = self.policies.wanted(policy).cloned() {
                     self.writer.tell(policy, &status).await?;
                     debug!(%policy, "status written");
-                    self.policies.remember(policy, status);
+                    self.policies.remember(policy, &status);
                 }
             }
             Topic::Event(object, code) => {
@@ -313,24 +300,6 @@ impl Reporter {
             }
         }
         Ok(())
-    }
-
-    fn remember(&mut self, ingress: &ObjectRef, change: AddressChange) {
-        let before = self.written.get(ingress);
-        let times = match before.filter(|before| before.change == change) {
-            Some(before) => before.times + 1,
-            None => 0,
-        };
-        let pause = (SETTLE * 2_u32.saturating_pow(times.min(16))).min(YIELD);
-        if times == 3 {
-            warn!(%ingress, "somebody else keeps writing other addresses here: writing ours less often");
-        }
-        let written = Written {
-            change,
-            until: Instant::now() + pause,
-            times,
-        };
-        self.written.insert(ingress.clone(), written);
     }
 
     fn settle(&mut self, topic: Topic, result: Result<(), WriteError>) {

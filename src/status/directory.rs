@@ -20,11 +20,11 @@ use crate::stores::writer::{StatusFile, StatusFiles};
 /// What each policy says, by policy: times change with it only.
 type Said = BTreeMap<ObjectRef, GatewayPolicyStatus>;
 
-/// Writes, as this controller, until nobody observes any more; then the files stay as they are.
+/// Writes, as this installation, until nobody observes any more; then the files stay as they are.
 pub async fn run(
     publish: Publish,
     source: Source,
-    (files, controller): (StatusFiles, String),
+    (files, installation): (StatusFiles, String),
     mut observed: watch::Receiver<Option<Arc<Observed>>>,
     mut overloads: watch::Receiver<Vec<Overload>>,
 ) {
@@ -45,7 +45,7 @@ pub async fn run(
         };
         let find = |namespace: &str, name: &str| source.service(namespace, name);
         let mut statuses = statuses(&now, wanted::addresses(&publish, find));
-        said = told((&now, &overloads), &controller, &said);
+        said = told((&now, &overloads), &installation, &said);
         for (policy, status) in &said {
             let file = statuses.entry(Some(policy.clone())).or_default();
             file.policy = Some(status.clone());
@@ -66,10 +66,14 @@ pub async fn run(
 }
 
 /// What each policy says now.
-fn told((observed, overloads): (&Observed, &[Overload]), controller: &str, before: &Said) -> Said {
+fn told(
+    (observed, overloads): (&Observed, &[Overload]),
+    installation: &str,
+    before: &Said,
+) -> Said {
     let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let speaker = Speaker {
-        controller,
+        installation,
         now: &now,
         overloads,
     };

@@ -5,7 +5,8 @@
 //! can repair the policy: a target or another object that it names and that does not exist yet may
 //! still be on its way, a section that cannot be right is not.
 //!
-//! Several installations may have targets in one policy. Each keeps its own entries in `ancestors`
+//! Several installations may have targets in one policy, and two of them one controller name: each speaks
+//! as itself, with the name of its class. Each keeps its own entries in `ancestors`
 //! and leaves those of others as they are; the first of them by name writes what is at the top. While
 //! none of them has a target, because none exists or all are those of other controllers, all of them
 //! say so there, and take it back once one of them has one.
@@ -35,7 +36,8 @@ struct Verdict {
 /// Who says it, about which generation, and when.
 #[derive(Clone, Copy)]
 pub(super) struct Speaker<'a> {
-    pub(super) controller: &'a str,
+    /// The installation.
+    pub(super) installation: &'a str,
     /// As Kubernetes writes times.
     pub(super) now: &'a str,
     /// The upstreams that turn requests away.
@@ -54,7 +56,7 @@ impl Speaker<'_> {
     ) -> Option<GatewayPolicyStatus> {
         let listed = current.ancestors.iter().flatten();
         let (mine, others): (Vec<&Ancestor>, Vec<&Ancestor>) =
-            listed.partition(|it| it.controller_name == self.controller);
+            listed.partition(|it| it.controller_name == self.installation);
         let mut ancestors: Vec<Ancestor> = report
             .targets
             .iter()
@@ -69,7 +71,7 @@ impl Speaker<'_> {
 
         let first = others
             .iter()
-            .all(|it| *it.controller_name > *self.controller);
+            .all(|it| *it.controller_name > *self.installation);
         let concerned = has || others.is_empty();
         let known = current.conditions.as_deref().unwrap_or_default();
         let conditions = (first && concerned).then(|| self.conditions(report, known));
@@ -167,7 +169,7 @@ impl Speaker<'_> {
         let condition = self.condition("Accepted", verdict, generation, known.unwrap_or_default());
         Ancestor {
             ancestor_ref,
-            controller_name: self.controller.to_owned(),
+            controller_name: self.installation.to_owned(),
             conditions: Some(vec![condition]),
             sections: (!sections.is_empty()).then_some(sections),
         }

@@ -1,4 +1,5 @@
-//! The name of an installation: what its Lease and its field manager are called.
+//! The name of an installation: what its Lease and its field manager are called, and as what it speaks in
+//! the status of policies.
 //!
 //! Two installations in one cluster (a second class, a second controller name) must never take each
 //! other's Lease or fields. The name holds both in readable form and ends in a hash of their exact
@@ -33,6 +34,20 @@ pub fn name(controller: &str, class: &str) -> String {
             .replace("..", ".");
     }
     name + &suffix
+}
+
+/// The longest `controllerName` in the status of a policy.
+const LONGEST_PATH: usize = 253;
+
+/// As what an installation speaks in the status of a policy: a path below the domain of its controller,
+/// as GEP-713 wants it, that no other pair has; a class has no `/` in its name. Names too long for that
+/// become the short one.
+pub fn path(controller: &str, class: &str) -> String {
+    let path = format!("{controller}/{class}");
+    match path.chars().count() <= LONGEST_PATH {
+        true => path,
+        false => name(controller, class),
+    }
 }
 
 /// FNV-1a over the parts and their boundaries: the same in every release, unlike the hashers of the
@@ -77,6 +92,15 @@ mod tests {
             .map(|(controller, class)| name(controller, class))
             .collect();
         assert_eq!(distinct.len(), names.len());
+    }
+
+    #[test]
+    fn an_installation_speaks_as_its_controller_and_its_class() {
+        let path = path("bywash.dev/ingress-controller", "bywash");
+        assert_eq!(path, "bywash.dev/ingress-controller/bywash");
+        let long = "x".repeat(250);
+        let [one, other] = ["one", "two"].map(|class| super::path(&long, class));
+        assert!(one.len() <= LONGEST_PATH && one != other, "{one} {other}");
     }
 
     #[test]

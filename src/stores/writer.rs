@@ -88,11 +88,6 @@ impl Writer {
         self.apply(ingress, &Self::empty_intent(ingress)).await
     }
 
-    /// Who is said to be the controller.
-    pub fn controller(&self) -> &str {
-        &self.source.controller
-    }
-
     /// Makes this our part of the status of a GatewayPolicy.
     pub async fn tell(
         &self,

@@ -21,6 +21,7 @@ trials![
     a_policy_that_loses_to_an_older_one_says_so_until_that_is_gone,
     the_defaults_of_a_class_apply_and_say_for_whom,
     of_two_installations_the_one_that_leads_to_a_service_speaks_of_its_policy,
+    two_installations_of_one_controller_name_both_speak_of_a_policy,
     a_definition_that_is_installed_later_is_noticed,
 ];
 
@@ -139,7 +140,7 @@ async fn a_policy_says_what_became_of_it_in_each_generation() {
     let [ours] = &ancestors[..] else {
         panic!("{ancestors:?}");
     };
-    assert_eq!(ours.controller_name, shop.controller_name());
+    assert_eq!(ours.controller_name, shop.speaker());
     assert_eq!(ours.ancestor_ref.name, "shop");
     let sections = ours.sections.as_ref().unwrap();
     let retry = sections.iter().find(|it| it.name == "retry").unwrap();
@@ -261,7 +262,38 @@ async fn of_two_installations_the_one_that_leads_to_a_service_speaks_of_its_poli
     let told = has_conditions(&shop, &for_service, &IN_FORCE).await;
     let ancestors = told.status.unwrap().ancestors.unwrap();
     let speakers: Vec<&str> = ancestors.iter().map(|it| &*it.controller_name).collect();
-    assert_eq!(speakers, [other.controller_name()]);
+    assert_eq!(speakers, [other.speaker()]);
+}
+
+async fn two_installations_of_one_controller_name_both_speak_of_a_policy() {
+    let shop = Tenant::new().await;
+    let other = shop.beside().await;
+    let web = shop.workload("web", 1).await;
+    web.slices().await;
+    shop.ingress("ours", HOST, "web").await;
+    shop.create(ingress(&other.name, "theirs", HOST, "web"))
+        .await;
+    let (_ours, _theirs) = (shop.controller().await, other.controller().await);
+    let both = json!({"retry": {"attempts": 2}, "targetRefs": [
+        {"group": "networking.k8s.io", "kind": "Ingress", "name": "ours"},
+        {"group": "networking.k8s.io", "kind": "Ingress", "name": "theirs"},
+    ]});
+    let both = shop.create(policy("p", both)).await;
+    let mut expected = [(shop.speaker(), "ours"), (other.speaker(), "theirs")];
+    expected.sort();
+    eventually("entries of both", SOON, async || {
+        let now: GatewayPolicy = shop.api().get(&both.name_any()).await.unwrap();
+        let ancestors = now.status.unwrap_or_default().ancestors.unwrap_or_default();
+        let said = ancestors
+            .iter()
+            .map(|it| (it.controller_name.as_str(), it.ancestor_ref.name.as_str()));
+        match said.eq(expected.iter().map(|(who, name)| (who.as_str(), *name))) {
+            true => Ok(()),
+            false => Err(format!("{ancestors:?}")),
+        }
+    })
+    .await;
+    has_conditions(&shop, &both, &IN_FORCE).await;
 }
 
 /// A definition concerns every controller of the cluster, hence a control plane of its own.

@@ -50,6 +50,7 @@ pub(crate) struct Tenant {
     pub(crate) plane: Arc<ControlPlane>,
     /// The name of the namespace, the IngressClass and the Node.
     pub(crate) name: String,
+    controller_name: String,
     network: u8,
     next_pod: AtomicU8,
 }
@@ -61,12 +62,23 @@ impl Tenant {
     }
 
     pub(crate) async fn of(plane: Arc<ControlPlane>) -> Self {
+        Self::with(plane, None).await
+    }
+
+    /// A share whose class has the same controller name.
+    pub(crate) async fn beside(&self) -> Self {
+        Self::with(Arc::clone(&self.plane), Some(self.controller_name())).await
+    }
+
+    async fn with(plane: Arc<ControlPlane>, controller_name: Option<String>) -> Self {
         let network = NEXT_NETWORK.fetch_add(1, Ordering::Relaxed);
         assert!((1..255).contains(&network), "out of pod networks");
+        let name = format!("tenant-{network}");
         let tenant = Self {
             client: plane.client().await,
             plane,
-            name: format!("tenant-{network}"),
+            controller_name: controller_name.unwrap_or_else(|| format!("bywash.dev/{name}")),
+            name,
             network,
             next_pod: AtomicU8::new(1),
         };
@@ -98,7 +110,12 @@ impl Tenant {
     }
 
     pub(crate) fn controller_name(&self) -> String {
-        format!("bywash.dev/{}", self.name)
+        self.controller_name.clone()
+    }
+
+    /// As what the installation speaks of policies.
+    pub(crate) fn speaker(&self) -> String {
+        format!("{}/{}", self.controller_name, self.name)
     }
 
     pub(crate) fn kubeconfig(&self, user: User) -> PathBuf {

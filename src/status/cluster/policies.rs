@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
+use tracing::warn;
 
-use super::SETTLE;
+use super::memory::Memory;
 use crate::api::policy::GatewayPolicy;
 use crate::api::status::GatewayPolicyStatus;
 use crate::report::policy::PolicyReport;
@@ -19,27 +20,34 @@ use crate::status::policy::Speaker;
 const COURTESY: Duration = Duration::from_secs(30);
 
 /// Statuses of policies.
-#[derive(Default)]
 pub(super) struct Policies {
     /// Policies of which another controller may be about to speak, with when we do.
     elsewhere: HashMap<ObjectRef, Instant>,
     wanted: BTreeMap<ObjectRef, GatewayPolicyStatus>,
-    /// With the time before which they are not to be repeated.
-    written: HashMap<ObjectRef, (GatewayPolicyStatus, Instant)>,
+    /// Without times.
+    written: Memory<GatewayPolicyStatus>,
 }
 
 impl Policies {
+    pub(super) fn new() -> Self {
+        Self {
+            elsewhere: HashMap::new(),
+            wanted: BTreeMap::new(),
+            written: Memory::new(),
+        }
+    }
+
     /// What has to be written, and from when on.
     pub(super) fn plan(
         &mut self,
         (reports, overloads): (&[PolicyReport], &[Overload]),
         policies: &[Arc<GatewayPolicy>],
-        (controller, field_manager): (&str, &str),
+        (installation, field_manager): (&str, &str),
         now: Instant,
     ) -> BTreeMap<ObjectRef, Instant> {
         let time = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let speaker = Speaker {
-            controller,
+            installation,
             now: &time,
             overloads,
         };
@@ -56,12 +64,9 @@ impl Policies {
             };
             let status = policy.status.as_ref().unwrap_or(&unseen);
             let Some(wanted) = speaker.wanted(report, status, owns(policy, field_manager)) else {
-                self.written.remove(&report.object);
                 continue;
             };
-            let written = self.written.get(&report.object);
-            let written = written.filter(|(written, _)| is_same(written, &wanted));
-            let mut from = written.map_or(now, |(_, until)| *until);
+            let mut from = self.written.due(&report.object, &timeless(&wanted), now);
             if report.is_elsewhere() && wanted.conditions.is_some() {
                 let ours = self.elsewhere.entry(report.object.clone());
                 from = from.max(*ours.or_insert(now + COURTESY));
@@ -71,8 +76,10 @@ impl Policies {
             due.insert(report.object.clone(), from);
             self.wanted.insert(report.object.clone(), wanted);
         }
+        self.written.retain(|policy| current.contains_key(policy));
+        let wanted = &self.wanted;
         self.written
-            .retain(|policy, _| current.contains_key(policy));
+            .prune(|policy| wanted.contains_key(policy), now);
         self.elsewhere
             .retain(|policy, _| current.contains_key(policy));
         due
@@ -84,9 +91,11 @@ impl Policies {
     }
 
     /// This was written: the watch will show it.
-    pub(super) fn remember(&mut self, policy: &ObjectRef, status: GatewayPolicyStatus) {
-        let until = Instant::now() + SETTLE;
-        self.written.insert(policy.clone(), (status, until));
+    pub(super) fn remember(&mut self, policy: &ObjectRef, status: &GatewayPolicyStatus) {
+        let status = timeless(status);
+        if self.written.remember(policy, status, Instant::now()) {
+            warn!(%policy, "somebody else keeps changing the status here: writing ours less often");
+        }
     }
 
     pub(super) fn forget(&mut self) {
@@ -95,18 +104,15 @@ impl Policies {
     }
 }
 
-/// Whether both say the same, whenever it became so.
-fn is_same(a: &GatewayPolicyStatus, b: &GatewayPolicyStatus) -> bool {
-    let timeless = |status: &GatewayPolicyStatus| {
-        let mut status = status.clone();
-        let ancestors = status.ancestors.iter_mut().flatten();
-        let nested = ancestors.filter_map(|it| it.conditions.as_mut());
-        for condition in status.conditions.iter_mut().chain(nested).flatten() {
-            condition.last_transition_time.clear();
-        }
-        status
-    };
-    timeless(a) == timeless(b)
+/// What is said, whenever it became so.
+fn timeless(status: &GatewayPolicyStatus) -> GatewayPolicyStatus {
+    let mut status = status.clone();
+    let ancestors = status.ancestors.iter_mut().flatten();
+    let nested = ancestors.filter_map(|it| it.conditions.as_mut());
+    for condition in status.conditions.iter_mut().chain(nested).flatten() {
+        condition.last_transition_time.clear();
+    }
+    status
 }
 
 /// Whether conditions on the policy are of this manager; of its entries only those are kept.
@@ -139,24 +145,50 @@ mod tests {
         Arc::new(serde_json::from_value(policy).unwrap())
     }
 
-    #[test]
-    fn another_controller_may_speak_first_of_what_may_be_its_own() {
-        let policy = policy();
-        let report = |foreign: &[&str]| PolicyReport {
-            object: key(&policy),
+    fn report(policy: &GatewayPolicy, foreign: &[&str]) -> PolicyReport {
+        PolicyReport {
+            object: key(policy),
             generation: 1,
             defects: Vec::new(),
             unresolved: Vec::new(),
             targets: Vec::new(),
             foreign: foreign.iter().map(|why| (*why).to_owned()).collect(),
             limited: Vec::new(),
+        }
+    }
+
+    const NAMES: (&str, &str) = ("ours", "ours");
+
+    #[test]
+    fn a_status_that_somebody_takes_away_is_not_written_again_at_once() {
+        let bare = policy();
+        let report = [report(&bare, &[])];
+        let mut policies = Policies::new();
+        let now = Instant::now();
+        let plan = |policies: &mut Policies, policy: &Arc<GatewayPolicy>| {
+            let due = policies.plan((&report, &[]), &[Arc::clone(policy)], NAMES, now);
+            due.into_values().next()
         };
-        let mut policies = Policies::default();
+        assert_eq!(plan(&mut policies, &bare), Some(now));
+        let status = policies.wanted(&key(&bare)).unwrap().clone();
+        policies.remember(&key(&bare), &status);
+        let told = Arc::new(GatewayPolicy {
+            status: Some(status),
+            ..GatewayPolicy::clone(&bare)
+        });
+        assert_eq!(plan(&mut policies, &told), None);
+        assert!(plan(&mut policies, &bare) > Some(now));
+    }
+
+    #[test]
+    fn another_controller_may_speak_first_of_what_may_be_its_own() {
+        let policy = policy();
+        let report = |foreign: &[&str]| report(&policy, foreign);
+        let mut policies = Policies::new();
         let start = Instant::now();
         let mut due = |report: PolicyReport, seconds| {
             let now = start + Duration::from_secs(seconds);
-            let names = ("ours", "ours");
-            let due = policies.plan((&[report], &[]), &[Arc::clone(&policy)], names, now);
+            let due = policies.plan((&[report], &[]), &[Arc::clone(&policy)], NAMES, now);
             due.into_values()
                 .next()
                 .unwrap()

@@ -37,9 +37,9 @@ fn report(targets: Vec<TargetReport>) -> PolicyReport {
     }
 }
 
-fn speaker(controller: &'static str, now: &'static str) -> Speaker<'static> {
+fn speaker(installation: &'static str, now: &'static str) -> Speaker<'static> {
     Speaker {
-        controller,
+        installation,
         now,
         overloads: &[],
     }
