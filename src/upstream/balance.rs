@@ -45,7 +45,7 @@ pub struct Wish<'a> {
     pub unreachable: &'a [SocketAddr],
     /// Whether it may be what a half-open endpoint is tried with.
     pub may_try: bool,
-    /// Whether another endpoint could have it, should that fail.
+    /// Whether something could follow, should that fail.
     pub repeatable: bool,
     /// The hash of what it carries to be assigned by, where it carries that.
     pub key: Option<u64>,

@@ -1,6 +1,6 @@
 //! What a half-open endpoint is tried with: a whole exchange, body included.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bywash::faults::script::{Script, Step, send};
 use bywash::faults::{Fault, Peer};
@@ -15,9 +15,17 @@ const READMITTED: &str = "bywash_upstream_readmissions_total";
 /// Two that fail like this, until one is ejected, for a moment each time; the other one, which comes
 /// first, works from then on.
 async fn one_ejected(fault: Fault) -> (Gateway, Peer, Peer) {
+    one_ejected_under(fault, |_| {}).await
+}
+
+async fn one_ejected_under(
+    fault: Fault,
+    change: impl FnOnce(&mut Policy),
+) -> (Gateway, Peer, Peer) {
     let one = Peer::start(fault).await.unwrap();
     let two = Peer::start(fault).await.unwrap();
     let mut policy = Policy::default();
+    change(&mut policy);
     policy.upstream_mut().outlier_detection.ejection.base = Duration::from_millis(20);
     let gateway = Setup::to(&addresses(&[&one, &two]), policy).start();
     within("an ejection", async {
@@ -119,4 +127,48 @@ async fn a_trial_whose_body_flows_for_a_while_has_succeeded() {
     })
     .await;
     assert_eq!(gateway.metric(READMITTED, ""), 1.0);
+}
+
+/// Nothing could follow it, should it fail.
+#[tokio::test]
+async fn where_requests_have_one_attempt_none_of_them_is_a_trial() {
+    let one_attempt = |policy: &mut Policy| policy.retry.attempts = 1;
+    let (gateway, good, bad) = one_ejected_under(Fault::ResetAfterRequest, one_attempt).await;
+    let failures = bad.requests();
+    let (connections, elsewhere) = (bad.connections(), good.requests());
+    within("a connection of the background", async {
+        while bad.connections() == connections {
+            assert_eq!(gateway.ask(get("/")).await.status, 200);
+        }
+    })
+    .await;
+    for _ in 0..20 {
+        assert_eq!(gateway.ask(get("/")).await.status, 200);
+    }
+    assert!(good.requests() > elsewhere + 20);
+    assert_eq!(bad.requests(), failures);
+}
+
+/// A body that is kept can be sent again as well.
+#[tokio::test]
+async fn a_request_whose_body_is_kept_may_be_a_trial() {
+    let (gateway, _good, bad) = one_ejected(Fault::ResetAfterRequest).await;
+    bad.from_now_on(Fault::Echo);
+    let put = |body: &str| post("/", body).replacen("POST", "PUT", 1);
+    let big = put(&"a".repeat(300_000));
+    let failures = bad.requests();
+    for _ in 0..20 {
+        assert_eq!(gateway.ask(&big).await.status, 200);
+    }
+    assert_eq!(bad.requests(), failures);
+    let began = Instant::now();
+    within("its return", async {
+        while gateway.metric(READMITTED, "") == 0.0 {
+            gateway.ask(put("body")).await.described();
+        }
+    })
+    .await;
+    assert_eq!(bad.requests(), failures + 2);
+    // After ten seconds any request would have been.
+    assert!(began.elapsed() < Duration::from_secs(8));
 }

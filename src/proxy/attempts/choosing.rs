@@ -65,7 +65,7 @@ impl Attempts<'_> {
             tried: &tried.endpoints,
             unreachable: &tried.unreachable,
             may_try: tried.endpoints.is_empty(),
-            repeatable: self.progress.idempotent && self.upload.is_none(),
+            repeatable: self.is_repeatable(),
             key: affinity.and_then(Affinity::key),
             pins: affinity.map(Affinity::pins).unwrap_or_default(),
         })?;
@@ -89,6 +89,16 @@ impl Attempts<'_> {
             pin,
             trial,
         })
+    }
+
+    /// Whether something could follow its first attempt, should that be one that fails.
+    fn is_repeatable(&self) -> bool {
+        let retry = &self.policy.retry;
+        let kept = |length| length <= retry.buffer_bytes as u64;
+        let upload = self.upload.as_ref();
+        self.progress.idempotent
+            && upload.is_none_or(|upload| upload.length().is_some_and(kept))
+            && (retry.attempts > 1 || self.fallback.is_some())
     }
 
     /// Another endpoint is tried at once, the same one only after a wait, if that leaves time for it;

@@ -61,7 +61,8 @@ impl LastResort {
     ) -> Option<(&'m Member, Trial)> {
         let mut candidates = members.iter().filter(|member| self.may_be(member, wish));
         candidates.find_map(|member| {
-            let trial = Trial::begin(&member.endpoint, wish.repeatable, now)?;
+            // It comes here only if it may be sent again, and has nowhere else to go.
+            let trial = Trial::begin(&member.endpoint, true, now)?;
             Some((member, trial))
         })
     }
@@ -69,7 +70,7 @@ impl LastResort {
     /// Whether the request may go to this one beside others: it is half-open, and so takes connections.
     pub(super) fn may_be(self, member: &Member, wish: &Wish<'_>) -> bool {
         let half_open = || member.endpoint.standing().state().is_trying();
-        self == Self::Needed && wish.repeatable && is_fresh(member, wish) && half_open()
+        self == Self::Needed && is_fresh(member, wish) && half_open()
     }
 }
 

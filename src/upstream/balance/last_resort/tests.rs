@@ -22,7 +22,6 @@ fn what_no_endpoint_in_use_could_be_connected_to_for_goes_to_a_half_open_one() {
         let wish = Wish {
             tried: &tried,
             unreachable: &tried,
-            repeatable: true,
             ..Wish::default()
         };
         let members = bench.members();
@@ -36,12 +35,6 @@ fn what_no_endpoint_in_use_could_be_connected_to_for_goes_to_a_half_open_one() {
         let second = bench.choice(&members, &wish).unwrap();
         assert_eq!(bench.position(&second), 3, "{algorithm:?}");
         assert!(second.trial.is_none(), "{algorithm:?}");
-        let unrepeatable = Wish {
-            repeatable: false,
-            ..wish
-        };
-        let third = bench.choice(&members, &unrepeatable).unwrap();
-        assert_eq!(bench.position(&third), 0, "{algorithm:?}");
     }
 }
 
@@ -53,7 +46,6 @@ fn what_the_endpoints_in_use_broke_off_goes_there_once_more_before_a_half_open_o
         for (tried, expected) in [(&[address][..], 0), (&[address, address], 3)] {
             let wish = Wish {
                 tried,
-                repeatable: true,
                 ..Wish::default()
             };
             let members = bench.members();
@@ -73,7 +65,6 @@ fn an_ejection_ends_by_the_clock_while_others_have_not_been_tried() {
     let wish = Wish {
         tried: &tried,
         unreachable: &tried,
-        repeatable: true,
         ..Wish::default()
     };
     let members = bench.members();
