@@ -149,7 +149,8 @@ impl Attempts<'_> {
                 Ok(None) => continue,
                 Err(miss) => miss,
             };
-            let next = self.judge_miss(&chosen.endpoint, started, &mut miss);
+            let on = (&*chosen.endpoint, chosen.trial.is_some());
+            let next = self.judge_miss(on, started, &mut miss);
             if next == Next::Reconnect {
                 again = Some(chosen);
                 continue;

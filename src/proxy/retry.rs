@@ -33,6 +33,8 @@ pub(super) struct Progress {
     pub(super) broken_off: u8,
     /// The last of them.
     last_broken_off: Option<SocketAddr>,
+    /// Whether one of them was for the endpoint's sake.
+    tried_for_it: bool,
     /// Since the first attempt could begin.
     pub(super) elapsed: Duration,
     /// Whether the method is idempotent.
@@ -42,9 +44,14 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Takes a failed attempt into account.
-    pub(super) fn book(&mut self, failed: Failed, endpoint: SocketAddr) {
+    /// Takes a failed attempt into account. The first `trial` of an endpoint takes none of the
+    /// request's own attempts: it was for the endpoint's sake.
+    pub(super) fn book(&mut self, failed: Failed, (endpoint, trial): (SocketAddr, bool)) {
+        let free = trial && !self.tried_for_it;
         if !failed.stale {
+            self.tried_for_it |= trial;
+        }
+        if !failed.stale && !free {
             self.attempts = self.attempts.saturating_add(1);
         }
         let endpoint = Some(endpoint);

@@ -149,6 +149,22 @@ async fn where_requests_have_one_attempt_none_of_them_is_a_trial() {
     assert_eq!(bad.requests(), failures);
 }
 
+/// It is for the endpoint that it was tried, and not for the client.
+#[tokio::test]
+async fn a_trial_that_fails_takes_none_of_the_requests_attempts() {
+    let two_attempts = |policy: &mut Policy| policy.retry.attempts = 2;
+    let (gateway, good, bad) = one_ejected_under(Fault::ResetAfterRequest, two_attempts).await;
+    good.from_now_on([Fault::Unavailable, Fault::Echo]);
+    let failures = bad.requests();
+    within("a trial", async {
+        while bad.requests() == failures {
+            let (answer, entry) = gateway.outcome(get("/")).await;
+            assert_eq!(answer.status, 200, "{entry:?}");
+        }
+    })
+    .await;
+}
+
 /// A body that is kept can be sent again as well.
 #[tokio::test]
 async fn a_request_whose_body_is_kept_may_be_a_trial() {

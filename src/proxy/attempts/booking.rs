@@ -82,38 +82,41 @@ impl Attempts<'_> {
         over && (failed.unsent || self.clock.is_shortened())
     }
 
+    /// Takes a failure into account in how fast its endpoint seems.
+    fn weigh(&self, endpoint: &Endpoint, waited: Duration, miss: &Miss) {
+        let now = Instant::now();
+        let typical = self.upstream.typical(now);
+        match miss.failed.cause.blame() {
+            Blame::Endpoint if self.is_cut(miss.failed) => {
+                // It was not even connected to, or who knows how long it would have taken.
+                if !miss.failed.unsent {
+                    endpoint.answered_error(waited, typical, now);
+                }
+            }
+            Blame::Endpoint | Blame::Connectivity => endpoint.failed(waited, typical, now),
+            // Nobody's failure must not make an endpoint look fast either.
+            Blame::Configuration => endpoint.answered_error(waited, typical, now),
+            _ if miss.status.is_some() => endpoint.answered_error(waited, typical, now),
+            Blame::Client | Blame::Gateway => {}
+        }
+    }
+
     /// Books a failed attempt and decides what follows.
     pub(super) fn judge_miss(
         &mut self,
-        endpoint: &Endpoint,
+        (endpoint, trial): (&Endpoint, bool),
         started: Instant,
         miss: &mut Miss,
     ) -> Next {
-        let Failed {
-            cause,
-            unsent,
-            stale,
-        } = miss.failed;
+        let cause = miss.failed.cause;
         let now = Instant::now();
         let took = now.saturating_duration_since(started);
-        let typical = self.upstream.typical(now);
-        if !stale {
-            let waited = self.waited(started, now);
-            match cause.blame() {
-                Blame::Endpoint if self.is_cut(miss.failed) => {
-                    // Nothing is known of it, or not how long it would have taken.
-                    if !unsent {
-                        endpoint.answered_error(waited, typical, now);
-                    }
-                }
-                Blame::Endpoint | Blame::Connectivity => endpoint.failed(waited, typical, now),
-                // Nobody's failure must not make an endpoint look fast either.
-                Blame::Configuration => endpoint.answered_error(waited, typical, now),
-                _ if miss.status.is_some() => endpoint.answered_error(waited, typical, now),
-                Blame::Client | Blame::Gateway => {}
-            }
+        if !miss.failed.stale {
+            self.weigh(endpoint, self.waited(started, now), miss);
         }
-        self.progress.book(miss.failed, endpoint.address());
+        let further = self.policy.retry.attempts > 1;
+        let on = (endpoint.address(), trial && further);
+        self.progress.book(miss.failed, on);
         self.look_at_request();
         let mut next = decide(&self.policy.retry, miss.failed, self.progress);
         if next == Next::Another && costs(miss.failed) {
