@@ -152,6 +152,7 @@ impl Attempts<'_> {
             let on = (&*chosen.endpoint, chosen.trial.is_some());
             let next = self.judge_miss(on, started, &mut miss);
             if next == Next::Reconnect {
+                last = Some(miss.failed);
                 again = Some(chosen);
                 continue;
             }

@@ -1,6 +1,6 @@
 //! Connections to endpoints are kept; an endpoint may end one at the moment it is used again.
 
-use bywash::faults::script::Script;
+use bywash::faults::script::{Script, Step, send};
 use bywash::faults::{Fault, Peer};
 
 use super::client::{get, post, until};
@@ -109,4 +109,31 @@ async fn a_connection_of_an_endpoint_that_answers_in_http_1_0_is_not_used_again(
     let described = gateway.ask(chunked).await.described();
     assert_eq!(described["body_bytes"], 4);
     assert_eq!(peer.connections(), 2);
+}
+
+/// What happened to it is why it fails, not that nothing is left afterwards.
+#[tokio::test]
+async fn a_request_whose_endpoint_leaves_at_the_moment_of_reuse_tells_how_its_connection_ended() {
+    let peer = Peer::start(Script::on_request([
+        send("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok\n"),
+        Step::AwaitBytes,
+        Step::Gate,
+        Step::Reset,
+    ]));
+    let peer = peer.await.unwrap();
+    let gateway = Gateway::before(&[&peer]);
+    let (answer, _) = gateway.outcome(get("/")).await;
+    assert_eq!(answer.status, 200);
+    let mut client = gateway.client().await;
+    client.send(get("/")).await;
+    until(&peer, |counts| counts.waiting == 1).await;
+    gateway.now_has([]);
+    peer.open(1);
+    let answer = client.answer("GET").await;
+    assert_eq!(
+        (answer.status, answer.proxy_error()),
+        (502, Some("connection_terminated"))
+    );
+    let entry = gateway.logged().await;
+    assert_eq!(entry.cause.as_deref(), Some("connection_reset"));
 }
