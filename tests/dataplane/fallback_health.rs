@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bywash::faults::{Fault, Peer};
+use bywash::routing::path::{PathKind, PathRule};
 use bywash::routing::policy::Policy;
 
 use super::client::{End, get, post, within};
@@ -125,4 +126,27 @@ async fn when_the_fallback_fails_too_ejected_endpoints_are_tried_again_soon() {
     })
     .await;
     assert_eq!(own.requests(), 3);
+}
+
+/// Nothing else is asked there, so that nothing is gained by leaving out the last one.
+#[tokio::test]
+async fn what_is_passed_on_without_help_goes_to_an_ejected_endpoint_where_all_are() {
+    let (own, by) = (
+        endpoints(1, Fault::Refuse).await,
+        endpoints(1, Fault::Echo).await,
+    );
+    let gateway = backed(&own, &by, |policy| {
+        policy.upstream_mut().outlier_detection.ejection.base = Duration::from_secs(300);
+        policy.bypass = vec![PathRule::new(PathKind::Prefix, "/health")];
+    });
+    let gateway = gateway.start();
+    gateway.ask(get("/")).await.described();
+    assert_eq!(gateway.metric("bywash_upstream_ejections_total", ""), 1.0);
+    let answer = gateway.ask(get("/health")).await;
+    assert_eq!(
+        (answer.status, answer.proxy_error()),
+        (502, Some("connection_refused"))
+    );
+    gateway.ask(get("/")).await.described();
+    assert_eq!(gateway.metric("bywash_fallback_requests_total", ""), 2.0);
 }

@@ -81,7 +81,8 @@ impl Attempts<'_> {
             let rules = self.upstream.policy().outlier_detection.clone();
             tokio::spawn(due.open(rules, how, Arc::clone(self.metrics)));
         }
-        if stands_back {
+        // Nothing else is asked where there is no help, or it was asked already.
+        if stands_back && self.fallback.is_some() {
             return Err(Cause::NoEndpoints);
         }
         Ok(Chosen {
