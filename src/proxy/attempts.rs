@@ -259,7 +259,7 @@ impl Attempts<'_> {
             }
             let uploading =
                 matches!(turn(self.upload.as_deref()), Some(turn) if !turn.is_finished());
-            let wake = match self.upload {
+            let wake = match watch {
                 Some(_) if uploading => Instant::now() + LOOK.min(self.clock.attention()),
                 Some(_) => Instant::now() + LOOK,
                 None => deadline,

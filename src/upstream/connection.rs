@@ -129,8 +129,8 @@ impl Connection {
         })
     }
 
-    /// Sees to it that a vanished peer is found: by the kernel, or, for a request with a body, by the
-    /// watch that is returned; see [`vanished`](super::vanished).
+    /// Sees to it that a vanished peer is found: by the kernel, or, for a request with a body or one
+    /// that asks for an upgrade, by the watch that is returned; see [`vanished`](super::vanished).
     pub fn guard(&mut self, has_body: bool, upgrades: bool) -> Option<Watch> {
         let after = match (has_body, upgrades) {
             (true, _) => None,
@@ -144,7 +144,7 @@ impl Connection {
         {
             self.guarded = after;
         }
-        has_body.then(|| Watch::new(Weak::clone(&self.socket)))
+        (has_body || upgrades).then(|| Watch::new(Weak::clone(&self.socket)))
     }
 
     /// Whether a request was served on it before.
