@@ -30,6 +30,7 @@ mod dataplane {
     mod health_check;
     mod http2;
     mod https;
+    mod last_resort;
     pub(crate) mod log;
     mod many;
     mod network;

@@ -1,9 +1,11 @@
 //! Where the next attempt goes, and after what wait.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use rand::RngExt;
+use tokio::time::{Instant, timeout_at};
 
 use crate::failure::{Blame, Cause};
 use crate::upstream::balance::pin::EndpointPin;
@@ -66,6 +68,7 @@ impl Attempts<'_> {
             unreachable: &tried.unreachable,
             may_try: tried.endpoints.is_empty(),
             repeatable: self.is_repeatable(),
+            last: self.progress.attempts + 1 >= self.policy.retry.attempts,
             key: affinity.and_then(Affinity::key),
             pins: affinity.map(Affinity::pins).unwrap_or_default(),
         })?;
@@ -122,6 +125,24 @@ impl Attempts<'_> {
             return Err(failed.unwrap_or(Cause::DeadlineExceeded));
         }
         tokio::time::sleep(pause).await;
+        self.wait_for_another(tried).await;
         Ok(true)
+    }
+
+    /// An ejected endpoint that is being connected to is worth a wait: the one that failed is down.
+    async fn wait_for_another(&self, tried: &Tried) {
+        let retry = &self.policy.retry;
+        let left = retry.within.saturating_sub(self.clock.elapsed());
+        let longest = retry.backoff_max.min(self.connect_time()).min(left);
+        let deadline = Instant::now() + longest;
+        loop {
+            let mut ended = pin!(self.upstream.background());
+            // From here on it hears of everything, so that it looks first and waits then.
+            ended.as_mut().enable();
+            let under_way = self.upstream.is_connecting(&tried.endpoints);
+            if !under_way || timeout_at(deadline, ended).await.is_err() {
+                return;
+            }
+        }
     }
 }
