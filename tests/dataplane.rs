@@ -36,6 +36,7 @@ mod dataplane {
     mod network;
     mod pool;
     mod readmission;
+    mod record;
     mod retry;
     mod reuse;
     pub(crate) mod secured;

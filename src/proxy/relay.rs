@@ -81,6 +81,8 @@ impl Relay {
         };
         let started = request.account.started;
         let upload = request.upload.take();
+        // Most need no second attempt.
+        request.account.attempts.reserve_exact(1);
         let mut attempts = Attempts {
             upstream,
             policy,
@@ -105,7 +107,8 @@ impl Relay {
             timer: Box::pin(tokio::time::sleep(own.timeouts.request)),
             memory: &self.replay_memory,
             said: None,
-            made: Vec::with_capacity(1),
+            begun: started,
+            made: &mut request.account.attempts,
             progress: Progress::default(),
             admitted: None,
             fallback,
@@ -121,7 +124,6 @@ impl Relay {
         };
         let Attempts {
             timer,
-            made,
             upload,
             fallback: unasked,
             instead,
@@ -130,7 +132,6 @@ impl Relay {
         if unasked.is_none() && fallback.is_some() {
             route.metrics.fell_back(worker);
         }
-        request.account.attempts = made;
         let by_fallback = instead.zip(fallback);
         let mut answer = match result {
             Ok(answer) => answer,

@@ -62,6 +62,8 @@ pub struct Choice {
     pub endpoint: Arc<Endpoint>,
     /// By what a client comes back to it.
     pub pin: EndpointPin,
+    /// The Pod behind it, where known.
+    pub pod: Option<Arc<str>>,
     /// It is half-open, and tried with this request.
     pub trial: Option<Trial>,
     /// Another one's ejection is over.
@@ -220,6 +222,7 @@ impl Choice {
         Self {
             endpoint: Arc::clone(&member.endpoint),
             pin: member.pin,
+            pod: member.pod.clone(),
             trial: None,
             due: None,
             stands_back: false,

@@ -328,6 +328,11 @@ impl Metrics {
         );
         total(encoder, text, self.sum(|worker| &worker.log_lines_dropped))?;
         let text = (
+            "failure_records_dropped",
+            "Records of failures lost because they came faster than they were looked at",
+        );
+        total(encoder, text, control.failure_records_lost())?;
+        let text = (
             "log_dropped_lines",
             "Lines of the process's own log dropped because its reader was too slow",
         );
