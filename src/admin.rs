@@ -8,7 +8,6 @@
 //! change what is served.
 
 pub mod debug;
-mod failures;
 pub mod probes;
 pub mod processed;
 pub mod server;

@@ -28,7 +28,6 @@ mod election;
 mod findings;
 mod limits;
 mod objects;
-mod observing;
 mod running;
 mod serving;
 mod signals;

@@ -16,12 +16,14 @@ pub mod facts;
 #[cfg(test)]
 pub(crate) mod fake_api;
 pub mod installation;
+mod outages;
 mod shelf;
 pub mod writer;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -29,6 +31,7 @@ use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::api::policy::GatewayPolicy;
 use crate::report::{FilePosition, Finding, Kind, ObjectRef};
@@ -171,6 +174,12 @@ impl Source {
         slices.cloned().collect()
     }
 
+    /// For how long the objects of some kind cannot be followed, if they cannot: what is known of them
+    /// may be out of date.
+    pub fn behind(&self) -> Option<Duration> {
+        self.read().outages.longest(Instant::now())
+    }
+
     /// Which incarnation of an object is known, readable or not.
     pub fn identity(&self, object: &ObjectRef) -> Option<Identity> {
         self.read().identity(object)
@@ -219,6 +228,16 @@ impl Feed {
     /// kind.
     pub(crate) fn lacks<K: Watched>(&self, finding: Finding, gone: bool) {
         self.update(|shelves| K::shelf(shelves).lack(finding, gone));
+    }
+
+    /// The objects of a kind cannot be followed now.
+    pub(crate) fn lost_sight(&self, kind: Kind) {
+        self.write().outages.failed(kind, Instant::now());
+    }
+
+    /// They can be again.
+    pub(crate) fn sees_again(&self, kind: Kind) {
+        self.write().outages.over(kind);
     }
 
     /// Takes everything that a directory holds.

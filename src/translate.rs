@@ -192,6 +192,7 @@ pub fn translate(objects: &Objects, settings: &Settings, last: &LastGood) -> Tra
         hosts: served.finish(without_rules),
         upstreams,
         default_certificate,
+        expiries: certificates.expiries(),
     };
     let certificates = certificates.finish();
     let (policies, sections) = policies.finish();

@@ -14,9 +14,9 @@ use std::{env, fs};
 
 use bywash::api::{crd, reference};
 use bywash::config::flags::{ClusterFlags, ServingFlags};
-use bywash::diagnose::advice::Code as Diagnosis;
 use bywash::failure::{Blame, Cause, RetryClass};
 use bywash::report::{Code, Severity};
+use bywash::telemetry::metrics::catalogue;
 use clap::{Arg, Args, Command};
 
 #[test]
@@ -60,13 +60,6 @@ fn each_finding_is_explained_under_its_code() {
 }
 
 #[test]
-fn each_diagnosis_is_explained_under_its_code() {
-    let documented: BTreeSet<String> = headings("docs/diagnosis.md", "### ").collect();
-    let codes = Diagnosis::ALL.iter().map(|code| code.as_str().to_owned());
-    assert_eq!(documented, codes.collect());
-}
-
-#[test]
 fn the_table_of_flags_is_what_the_program_takes() {
     let both = ServingFlags::augment_args(Command::new("run and standalone"));
     let run = ClusterFlags::augment_args(Command::new("run"));
@@ -94,6 +87,23 @@ fn the_definition_to_install_is_that_of_the_code() {
 #[test]
 fn the_reference_of_the_policy_is_its_definition() {
     require_generated("docs/gatewaypolicy.md", &reference::tables());
+}
+
+#[test]
+fn the_table_of_metrics_is_what_is_exported() {
+    let mut table =
+        String::from("| metric | type | unit | labels | meaning |\n|---|---|---|---|---|\n");
+    for metric in catalogue::ALL {
+        let labels: Vec<String> = metric.labels.iter().map(|it| format!("`{it}`")).collect();
+        table.push_str(&format!(
+            "| `{metric}` | {} | {} | {} | {} |\n",
+            metric.kind.as_str(),
+            metric.unit.as_ref().map_or("", |unit| unit.as_str()),
+            labels.join(", "),
+            metric.meaning,
+        ));
+    }
+    require_generated("docs/metrics.md", &table);
 }
 
 #[test]

@@ -53,6 +53,8 @@ pub(super) fn start(
             instance: config.instance.clone(),
         },
     );
+    let counts = writer.counts();
+    metrics.control().writes_are(move || counts.now());
     let settings = status::cluster::Settings {
         installation: installation::path(&class.controller_name, &class.ingress_class),
         publish: publish(config),

@@ -21,7 +21,7 @@ use crate::reconcile::Reconciled;
 use crate::report::Severity;
 use crate::routing::snapshot::Snapshot;
 use crate::status::Observed;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{CertificateEnd, Metrics};
 use crate::upstream::registry::Registry;
 
 /// How often is looked whether what was replaced may be dropped.
@@ -62,6 +62,13 @@ impl Announcements {
                 Severity::Warning => "warning",
             };
             (severity, finding.code.as_str())
+        }));
+        control.set_certificates(now.snapshot.expiries.iter().map(|(secret, not_after)| {
+            CertificateEnd {
+                namespace: Arc::clone(&secret.namespace),
+                secret: Arc::clone(&secret.name),
+                not_after: *not_after,
+            }
         }));
         self.state.send_replace(State {
             snapshot: Some(Arc::clone(&now.snapshot)),

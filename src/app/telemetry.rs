@@ -36,7 +36,6 @@ impl Telemetry {
         let Logs {
             access_log,
             access_log_query,
-            access_log_sample,
             level,
             format,
         } = &config.logs;
@@ -60,12 +59,7 @@ impl Telemetry {
         };
         let access_log = match format {
             Some(format) => {
-                let settings = access_log::Settings {
-                    format,
-                    query,
-                    sample: *access_log_sample,
-                };
-                let (log, writer) = AccessLog::start(settings, workers, &metrics, out)
+                let (log, writer) = AccessLog::start((format, query), workers, &metrics, out)
                     .map_err(StartError::Thread)?;
                 writers.push(writer);
                 log

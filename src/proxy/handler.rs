@@ -7,7 +7,7 @@
 use std::future::ready;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use futures::future::Either;
@@ -20,7 +20,6 @@ use hyper::body::Incoming;
 use crate::failure::Cause;
 use crate::routing::policy::{Policy, ProxyStatus};
 use crate::telemetry::access_log::AccessLog;
-use crate::telemetry::failures::Failures;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::registry::Registry;
 use crate::upstream::upload::{ReplayMemory, Upload};
@@ -45,18 +44,9 @@ pub struct Gateway {
     pub(super) serving: Arc<ArcSwap<Serving>>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) proxies: TrustedProxies,
-    observers: Arc<Observers>,
+    access_log: AccessLog,
     relay: Arc<Relay>,
     loops: LoopGuard,
-}
-
-/// Who is told how requests ended.
-#[derive(Clone, Debug)]
-pub struct Observers {
-    /// Of each.
-    pub access_log: AccessLog,
-    /// Of those that failed, or of which an attempt did.
-    pub failures: Failures,
 }
 
 impl Gateway {
@@ -67,11 +57,10 @@ impl Gateway {
         serving: Arc<ArcSwap<Serving>>,
         registry: Arc<Registry>,
         metrics: Arc<Metrics>,
-        observers: Observers,
+        access_log: AccessLog,
     ) -> Arc<Self> {
         let relay = Relay {
             registry,
-            metrics: Arc::clone(&metrics),
             client_body_timeout: settings.client_body_timeout,
             replay_memory: ReplayMemory::new(settings.replay_memory),
         };
@@ -79,7 +68,7 @@ impl Gateway {
             serving,
             metrics,
             proxies: TrustedProxies::new(&settings.trusted_proxies),
-            observers: Arc::new(observers),
+            access_log,
             relay: Arc::new(relay),
             loops: LoopGuard::new(identity),
         })
@@ -115,8 +104,8 @@ impl Gateway {
         let id = RequestId::assign(&mut parts.headers, client.peer.trusted);
         let serving = self.serving.load();
         let described = self.describe(client, &parts, checked.as_ref().ok());
-        let counts = (Arc::clone(&serving.unrouted), Arc::clone(&self.observers));
-        let mut account = Account::open((started, Arc::clone(client)), id, counts, described);
+        let unrouted = Arc::clone(&serving.unrouted);
+        let mut account = Account::open((started, Arc::clone(client)), id, unrouted, described);
         let mut asked = Asked {
             method: parts.method.clone(),
             http1: parts.version != Version::HTTP_2,
@@ -207,21 +196,26 @@ impl Gateway {
         Ok(sender)
     }
 
-    fn describe(&self, client: &ClientContext, parts: &Parts, head: Option<&Head>) -> Described {
-        let user_agent = parts.headers.get(USER_AGENT);
-        Described {
-            client: client.peer.address.ip(),
-            method: parts.method.clone(),
-            host: head.map(|head| Arc::clone(&head.host)).unwrap_or_default(),
-            target: match head {
-                Some(head) => Some(head.target.clone()),
-                None => parts.uri.path_and_query().cloned(),
-            },
-            version: parts.version,
-            user_agent: user_agent
-                .filter(|_| self.observers.access_log.is_on())
-                .cloned(),
-        }
+    fn describe(
+        &self,
+        client: &ClientContext,
+        parts: &Parts,
+        head: Option<&Head>,
+    ) -> Option<Box<Described>> {
+        self.access_log.is_on().then(|| {
+            Box::new(Described {
+                log: self.access_log.clone(),
+                time: SystemTime::now(),
+                client: client.peer.address.ip(),
+                method: parts.method.clone(),
+                host: head.map(|head| head.host.clone()).unwrap_or_default(),
+                path: head.map_or_else(|| parts.uri.path().into(), |head| head.path().into()),
+                query: parts.uri.query().map(Into::into),
+                version: parts.version,
+                tls: client.tls.as_ref().map(|session| session.version),
+                user_agent: parts.headers.get(USER_AGENT).cloned(),
+            })
+        })
     }
 }
 

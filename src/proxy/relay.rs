@@ -17,7 +17,6 @@ use tokio::time::Sleep;
 
 use crate::failure::Cause;
 use crate::routing::policy::Policy;
-use crate::telemetry::metrics::Metrics;
 use crate::upstream::registry::Registry;
 use crate::upstream::upload::{ReplayMemory, Upload};
 
@@ -55,7 +54,6 @@ pub(super) struct Routed {
 /// What sending on needs, for all requests.
 pub(super) struct Relay {
     pub(super) registry: Arc<Registry>,
-    pub(super) metrics: Arc<Metrics>,
     pub(super) client_body_timeout: Duration,
     pub(super) replay_memory: Arc<ReplayMemory>,
 }
@@ -81,13 +79,10 @@ impl Relay {
         };
         let started = request.account.started;
         let upload = request.upload.take();
-        // Most need no second attempt.
-        request.account.attempts.reserve_exact(1);
         let mut attempts = Attempts {
             upstream,
             policy,
             registry: &self.registry,
-            metrics: &self.metrics,
             worker,
             head: &request.parts,
             upgrade: request.upgrade.as_ref(),
@@ -107,8 +102,7 @@ impl Relay {
             timer: Box::pin(tokio::time::sleep(own.timeouts.request)),
             memory: &self.replay_memory,
             said: None,
-            begun: started,
-            made: &mut request.account.attempts,
+            made: Vec::with_capacity(1),
             progress: Progress::default(),
             admitted: None,
             fallback,
@@ -124,6 +118,7 @@ impl Relay {
         };
         let Attempts {
             timer,
+            made,
             upload,
             fallback: unasked,
             instead,
@@ -132,6 +127,7 @@ impl Relay {
         if unasked.is_none() && fallback.is_some() {
             route.metrics.fell_back(worker);
         }
+        request.account.attempts = made;
         let by_fallback = instead.zip(fallback);
         let mut answer = match result {
             Ok(answer) => answer,

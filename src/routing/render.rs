@@ -23,6 +23,8 @@ impl fmt::Display for Snapshot {
             hosts,
             upstreams,
             default_certificate,
+            // A fingerprint says more.
+            expiries: _,
         } = self;
         for (pattern, host) in hosts {
             write_host(f, pattern, host)?;
@@ -106,8 +108,6 @@ fn write_policy(f: &mut Formatter<'_>, policy: &Policy) -> fmt::Result {
         tls_redirect,
         maintenance,
         bypass,
-        // Said by the statuses of these policies.
-        origin: _,
         // Said with the target, whose identity it is.
         upstream: _,
     } = policy;
@@ -308,7 +308,7 @@ mod tests {
                     endpoints: EndpointSource::Known(vec![endpoint]),
                 },
             )]),
-            default_certificate: None,
+            ..Snapshot::default()
         };
         assert_eq!(
             snapshot.to_string(),

@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub upstreams: BTreeMap<UpstreamId, Upstream>,
     /// Presented where no host's own certificate applies; absent: one made at start-up.
     pub default_certificate: Option<Arc<Certificate>>,
+    /// When the certificate of each Secret that is presented expires, in seconds since 1970.
+    pub expiries: BTreeMap<SecretName, i64>,
 }
 
 /// What one host serves.
@@ -76,6 +78,15 @@ pub struct IngressName {
     pub name: Arc<str>,
 }
 
+/// The namespace and name of a Secret; in metrics.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SecretName {
+    /// Its namespace.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+}
+
 /// Which upstream: routes with the same identity share its balancer and its limits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UpstreamId {
@@ -112,19 +123,6 @@ impl UpstreamId {
             service: self.service.clone(),
             tls: self.policy.tls.clone(),
         }
-    }
-}
-
-impl ServicePort {
-    /// Reads what [`Display`](fmt::Display) writes, `namespace/name:port`.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (namespace, rest) = text.split_once('/')?;
-        let (name, port) = rest.rsplit_once(':')?;
-        Some(Self {
-            namespace: namespace.into(),
-            name: name.into(),
-            port: port.parse().ok()?,
-        })
     }
 }
 

@@ -180,17 +180,12 @@ async fn run(client: Client, settings: Settings, feed: Arc<Feed>) {
         };
         ($api:expr, $config:expr, $refused:expr) => {{
             let (feed, scope) = (Arc::clone(&feed), settings.namespace.clone());
+            let trouble = Trouble::new(scope, Arc::clone(&feed));
             let take = move |news: News<_>| match news {
                 Ok(event) => feed.apply(event),
                 Err(error) => $refused(&feed, error),
             };
-            watches.spawn(follow(
-                $api,
-                $config,
-                Arc::clone(&manager),
-                Trouble::new(scope),
-                take,
-            ));
+            watches.spawn(follow($api, $config, Arc::clone(&manager), trouble, take));
         }};
     }
     watch!(scoped::<Ingress>(&client, namespace), config());
@@ -219,18 +214,13 @@ async fn run(client: Client, settings: Settings, feed: Arc<Feed>) {
     {
         let api = scoped::<Service>(&client, Some(&namespace));
         let config = config().fields(&format!("metadata.name={name}"));
+        let trouble = Trouble::new(Some(namespace), Arc::clone(&feed));
         let take = move |news: News<_>| {
             if let Ok(event) = news {
                 feed.apply_published(event);
             }
         };
-        watches.spawn(follow(
-            api,
-            config,
-            manager,
-            Trouble::new(Some(namespace)),
-            take,
-        ));
+        watches.spawn(follow(api, config, manager, trouble, take));
     }
     while watches.join_next().await.is_some() {}
 }

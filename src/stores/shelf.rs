@@ -17,6 +17,7 @@ use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 
 use super::directory::{Contents, Object};
+use super::outages::Outages;
 use super::{Identity, View};
 use crate::api::policy::GatewayPolicy;
 use crate::report::{Code, FilePosition, Finding, Kind, ObjectRef};
@@ -53,6 +54,8 @@ pub(crate) struct Shelves {
     pub(crate) positions: HashMap<ObjectRef, FilePosition>,
     /// About files.
     pub(crate) findings: Vec<Finding>,
+    /// The kinds that cannot be followed now.
+    pub(crate) outages: Outages,
 }
 
 /// One kind.

@@ -10,6 +10,7 @@
 //!
 //! Who decides what to write, when, and whether at all, is `status`.
 
+mod counts;
 mod events;
 mod files;
 
@@ -23,6 +24,7 @@ use crate::api::policy::GatewayPolicy;
 use crate::api::status::GatewayPolicyStatus;
 use crate::report::ObjectRef;
 
+pub use counts::WriteCounts;
 pub use events::{EventRecord, EventSource};
 pub use files::{StatusFile, StatusFiles};
 
@@ -32,6 +34,7 @@ pub struct Writer {
     client: Client,
     field_manager: String,
     source: EventSource,
+    counts: WriteCounts,
 }
 
 /// Why a write did not happen.
@@ -64,12 +67,18 @@ impl Writer {
             client: connection.requests(),
             field_manager,
             source,
+            counts: WriteCounts::default(),
         }
     }
 
     /// The name under which fields are owned.
     pub fn field_manager(&self) -> &str {
         &self.field_manager
+    }
+
+    /// What it has written, and its clones.
+    pub fn counts(&self) -> WriteCounts {
+        self.counts.clone()
     }
 
     /// Makes `addresses` the addresses of an Ingress.
@@ -98,10 +107,12 @@ impl Writer {
         intent["status"] = json!(status);
         let api = Api::<GatewayPolicy>::namespaced(self.client.clone(), &policy.namespace);
         let params = PatchParams::apply(&self.field_manager).force();
-        api.patch_status(&policy.name, &params, &Patch::Apply(intent))
+        let result = api
+            .patch_status(&policy.name, &params, &Patch::Apply(intent))
             .await
-            .map_err(|error| WriteError::of(error, "patch gatewaypolicies/status.bywash.dev"))?;
-        Ok(())
+            .map(drop)
+            .map_err(|error| WriteError::of(error, "patch gatewaypolicies/status.bywash.dev"));
+        self.counts.count(policy.kind.as_str(), result)
     }
 
     fn empty_intent(object: &ObjectRef) -> serde_json::Value {
@@ -119,10 +130,12 @@ impl Writer {
     ) -> Result<(), WriteError> {
         let api = Api::<Ingress>::namespaced(self.client.clone(), &ingress.namespace);
         let params = PatchParams::apply(&self.field_manager).force();
-        api.patch_status(&ingress.name, &params, &Patch::Apply(intent))
+        let result = api
+            .patch_status(&ingress.name, &params, &Patch::Apply(intent))
             .await
-            .map_err(|error| WriteError::of(error, "patch ingresses/status.networking.k8s.io"))?;
-        Ok(())
+            .map(drop)
+            .map_err(|error| WriteError::of(error, "patch ingresses/status.networking.k8s.io"));
+        self.counts.count(ingress.kind.as_str(), result)
     }
 }
 

@@ -15,23 +15,24 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::registry::Registry;
 
-use crate::failure::Cause;
-
+pub mod catalogue;
 mod causes;
 mod control;
 mod exposition;
 mod probes;
 mod process;
 mod routes;
+mod states;
 mod upstreams;
 
-pub use control::Control;
+pub use control::{CertificateEnd, Control, Counts};
 pub use probes::ProbeCounters;
 pub use routes::{RouteLabels, RouteMetrics, Traffic};
-pub use upstreams::{BreakerLimit, UpstreamMetrics};
+pub use states::{EndpointCounts, UpstreamState};
+pub use upstreams::{BreakerLimit, UpstreamConnectionGuard, UpstreamMetrics};
 
-use causes::CauseCounters;
 use routes::Routes;
+use states::States;
 use upstreams::Upstreams;
 
 /// The counters of one process.
@@ -39,6 +40,7 @@ pub struct Metrics {
     workers: Box<[Worker]>,
     routes: Routes,
     upstreams: Upstreams,
+    states: States,
     control: Control,
     started: SystemTime,
 }
@@ -50,13 +52,7 @@ struct Worker {
     clients_accepted: AtomicU64,
     clients_closed: AtomicU64,
     tls_failures: AtomicU64,
-    upstreams_opened: AtomicU64,
-    upstreams_closed: AtomicU64,
-    upstreams_reused: AtomicU64,
-    attempts: AtomicU64,
-    retries: AtomicU64,
     log_lines_dropped: AtomicU64,
-    attempt_failures: CauseCounters,
 }
 
 fn add_one(counter: &AtomicU64) {
@@ -72,7 +68,8 @@ impl Metrics {
         Arc::new(Self {
             workers: (0..workers).map(|_| Worker::default()).collect(),
             routes: Routes::new(workers),
-            upstreams: Upstreams::default(),
+            upstreams: Upstreams::new(workers),
+            states: States::default(),
             control: Control::default(),
             started: SystemTime::now(),
         })
@@ -95,6 +92,11 @@ impl Metrics {
         self.upstreams.resolve(label)
     }
 
+    /// What upstreams are like is asked there at each scrape; once for all.
+    pub fn read_states(&self, look: impl Fn() -> Vec<UpstreamState> + Send + Sync + 'static) {
+        self.states.come_from(look);
+    }
+
     /// What the control plane tells.
     pub fn control(&self) -> &Control {
         &self.control
@@ -106,42 +108,12 @@ impl Metrics {
         ConnectionGuard {
             metrics: Arc::clone(self),
             worker,
-            closed: |worker| &worker.clients_closed,
         }
-    }
-
-    /// Counts a connection opened to an endpoint, until the guard is dropped.
-    pub fn upstream_connection(self: &Arc<Self>, worker: usize) -> ConnectionGuard {
-        add_one(&self.worker(worker).upstreams_opened);
-        ConnectionGuard {
-            metrics: Arc::clone(self),
-            worker,
-            closed: |worker| &worker.upstreams_closed,
-        }
-    }
-
-    /// Counts a request that was sent on a connection opened before.
-    pub fn upstream_connection_reused(&self, worker: usize) {
-        add_one(&self.worker(worker).upstreams_reused);
     }
 
     /// Counts a TLS handshake of a client that did not succeed.
     pub fn tls_handshake_failed(&self, worker: usize) {
         add_one(&self.worker(worker).tls_failures);
-    }
-
-    /// Counts an attempt, and why it failed if it did.
-    pub fn attempt(&self, worker: usize, cause: Option<Cause>) {
-        let shard = self.worker(worker);
-        add_one(&shard.attempts);
-        if let Some(cause) = cause {
-            shard.attempt_failures.add(cause);
-        }
-    }
-
-    /// Counts an attempt that followed a failed one.
-    pub fn retry(&self, worker: usize) {
-        add_one(&self.worker(worker).retries);
     }
 
     /// Counts a line of the access log that did not fit.
@@ -154,7 +126,7 @@ impl Metrics {
     /// # Errors
     /// Never in practice: writing to a text cannot fail, but formatting says that it might.
     pub fn encode(self: &Arc<Self>) -> Result<String, fmt::Error> {
-        let mut registry = Registry::with_prefix("bywash");
+        let mut registry = Registry::with_prefix(catalogue::PREFIX);
         registry.register_collector(Box::new(Arc::clone(self)));
         let mut text = String::with_capacity(16 * 1024);
         prometheus_client::encoding::text::encode(&mut text, &registry)?;
@@ -181,11 +153,10 @@ impl fmt::Debug for Metrics {
     }
 }
 
-/// A connection that is counted as open until this is dropped.
+/// A connection of a client that is counted as open until this is dropped.
 pub struct ConnectionGuard {
     metrics: Arc<Metrics>,
     worker: usize,
-    closed: fn(&Worker) -> &AtomicU64,
 }
 
 impl fmt::Debug for ConnectionGuard {
@@ -196,13 +167,14 @@ impl fmt::Debug for ConnectionGuard {
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        add_one((self.closed)(self.metrics.worker(self.worker)));
+        add_one(&self.metrics.worker(self.worker).clients_closed);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::Cause;
 
     fn shop() -> RouteLabels {
         RouteLabels {
@@ -286,16 +258,23 @@ mod tests {
         let metrics = Metrics::new(1);
         let first = metrics.client_connection(0);
         let _second = metrics.client_connection(5);
-        let _upstream = metrics.upstream_connection(0);
-        metrics.upstream_connection_reused(0);
+        let upstream = metrics.upstream("shop/cart:80");
+        let _open = upstream.connection(0);
+        drop(upstream.connection(3));
+        upstream.connection_reused(0);
         drop(first);
         let text = metrics.encode().unwrap();
         assert_has(&text, "bywash_client_connections 1");
         assert_has(&text, "bywash_client_connections_accepted_total 2");
         assert_has(&text, "bywash_client_connections_closed_total 1");
-        assert_has(&text, "bywash_upstream_connections 1");
-        assert_has(&text, "bywash_upstream_connections_opened_total 1");
-        assert_has(&text, "bywash_upstream_connections_reused_total 1");
+        let labels = r#"{upstream="shop/cart:80"}"#;
+        for line in [
+            "bywash_upstream_connections{} 1",
+            "bywash_upstream_connections_opened_total{} 2",
+            "bywash_upstream_connections_reused_total{} 1",
+        ] {
+            assert_has(&text, &line.replace("{}", labels));
+        }
     }
 
     #[test]
@@ -319,18 +298,23 @@ mod tests {
     #[test]
     fn attempts_are_counted_by_cause() {
         let metrics = Metrics::new(1);
-        metrics.attempt(0, None);
-        metrics.attempt(0, Some(Cause::ConnectionReset));
-        metrics.attempt(0, Some(Cause::RetriedStatus(502)));
-        metrics.retry(0);
+        let upstream = metrics.upstream("shop/cart:80");
+        upstream.attempt(0, None);
+        upstream.attempt(1, Some(Cause::ConnectionReset));
+        upstream.attempt(0, Some(Cause::RetriedStatus(502)));
+        upstream.retry(0);
         let text = metrics.encode().unwrap();
-        assert_has(&text, "bywash_upstream_attempts_total 3");
+        let labels = r#"upstream="shop/cart:80""#;
+        assert_has(
+            &text,
+            &format!("bywash_upstream_attempts_total{{{labels}}} 3"),
+        );
         let label = Cause::ConnectionReset.label();
         assert_has(
             &text,
-            &format!("bywash_upstream_attempt_failures_total{{cause=\"{label}\"}} 1"),
+            &format!("bywash_upstream_attempt_failures_total{{{labels},cause=\"{label}\"}} 1"),
         );
-        assert_has(&text, "bywash_retries_total 1");
+        assert_has(&text, &format!("bywash_retries_total{{{labels}}} 1"));
     }
 
     #[test]
@@ -342,7 +326,6 @@ mod tests {
             upstream.ejected();
         }
         upstream.readmitted();
-        upstream.removed_while_ejected();
         upstream.retry_over_budget();
         upstream.idle_connection_cut();
         let text = metrics.encode().unwrap();
@@ -350,7 +333,6 @@ mod tests {
         for line in [
             "bywash_upstream_ejections_total{} 3",
             "bywash_upstream_readmissions_total{} 1",
-            "bywash_upstream_ejected_endpoints{} 1",
             "bywash_retries_over_budget_total{} 1",
             "bywash_upstream_idle_connections_cut_total{} 1",
         ] {
@@ -364,6 +346,7 @@ mod tests {
     fn every_name_begins_with_bywash_and_no_label_is_one_that_a_service_monitor_overwrites() {
         let metrics = Metrics::new(1);
         let route = metrics.route(&shop());
+        let upstream = metrics.upstream("shop/cart:80");
         for cause in Cause::all() {
             route.record(
                 0,
@@ -371,7 +354,7 @@ mod tests {
                 Some(cause),
                 Duration::from_millis(1),
             );
-            metrics.attempt(0, Some(cause));
+            upstream.attempt(0, Some(cause));
         }
         metrics.control().set_findings([("error", "InvalidHost")]);
         let text = metrics.encode().unwrap();

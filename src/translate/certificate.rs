@@ -18,10 +18,11 @@ use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::report::{Code, Kind, ObjectRef};
 use crate::routing::host::HostPattern;
-use crate::routing::snapshot::Certificate;
+use crate::routing::snapshot::{Certificate, SecretName};
 
 use super::findings::Findings;
 use super::names::{self, Key};
@@ -40,6 +41,8 @@ pub(super) struct Outcome {
     secret: Arc<Secret>,
     /// The last usable certificate, of this form or an earlier one.
     certificate: Option<Arc<Certificate>>,
+    /// When that expires, in seconds since 1970.
+    not_after: Option<i64>,
     /// Why this form is unusable, if it is.
     defect: Option<Defect>,
     /// Whether the certificate has a name for a host, as far as that was asked.
@@ -128,6 +131,18 @@ impl<'a> Certificates<'a> {
         loaded.certificate
     }
 
+    /// When the certificates that were asked for expire.
+    pub(super) fn expiries(&self) -> BTreeMap<SecretName, i64> {
+        let told = |(object, outcome): (&ObjectRef, &Outcome)| {
+            let secret = SecretName {
+                namespace: Arc::clone(&object.namespace),
+                name: Arc::clone(&object.name),
+            };
+            Some((secret, outcome.not_after?))
+        };
+        self.now.iter().filter_map(told).collect()
+    }
+
     /// What the next translation starts from: Secrets that exist, also those not asked for now.
     pub(super) fn finish(mut self) -> Parsed {
         for (object, outcome) in self.last {
@@ -163,16 +178,24 @@ impl Outcome {
         let uid = |secret: &Secret| secret.metadata.uid.clone();
         let last = last.filter(|it| uid(&it.secret) == uid(secret));
         let known = last.filter(|it| same_contents(&it.secret, secret));
-        let (certificate, defect) = match (known, last) {
-            (Some(known), _) => (known.certificate.clone(), known.defect.clone()),
-            (None, last) => match read(secret) {
-                Ok(certificate) => (Some(Arc::new(certificate)), None),
-                Err(defect) => (last.and_then(|it| it.certificate.clone()), Some(defect)),
+        let carried = known
+            .or(last)
+            .map(|it| (it.certificate.clone(), it.not_after));
+        let (certificate, not_after) = carried.unwrap_or_default();
+        let (certificate, not_after, defect) = match known {
+            Some(known) => (certificate, not_after, known.defect.clone()),
+            None => match read(secret) {
+                Ok(new) => {
+                    let not_after = expiry(&new);
+                    (Some(Arc::new(new)), not_after, None)
+                }
+                Err(defect) => (certificate, not_after, Some(defect)),
             },
         };
         Self {
             secret: Arc::clone(secret),
             certificate,
+            not_after,
             defect,
             covers: BTreeMap::new(),
         }
@@ -274,6 +297,12 @@ fn invalid(why: String) -> Defect {
     Defect { code, why }
 }
 
+/// When a certificate expires, in seconds since 1970; clients refuse it then.
+fn expiry(certificate: &Certificate) -> Option<i64> {
+    let (_, parsed) = X509Certificate::from_der(certificate.chain.first()?).ok()?;
+    Some(parsed.validity().not_after.timestamp())
+}
+
 /// Whether a certificate has a name for a host.
 fn covers(certificate: &Certificate, host: &HostPattern) -> bool {
     let name = match host {
@@ -287,4 +316,50 @@ fn covers(certificate: &Certificate, host: &HostPattern) -> bool {
         return false;
     };
     verify_server_name(&parsed, &name).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+
+    use super::*;
+
+    #[test]
+    fn the_expiry_of_a_secret_that_was_asked_for_is_known_and_stays_with_its_last_good_certificate()
+    {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(["shop.example".to_owned()]).unwrap();
+        params.not_after = date_time_ymd(2031, 2, 3);
+        let certificate = params.self_signed(&key).unwrap();
+        let secret = |certificate: String| {
+            let mut secret = Secret::default();
+            secret.metadata.name = Some("shop-tls".to_owned());
+            secret.metadata.namespace = Some("shop".to_owned());
+            secret.type_ = Some(TLS.to_owned());
+            let text = [("tls.crt", certificate), ("tls.key", key.serialize_pem())];
+            secret.string_data = Some(text.map(|(name, text)| (name.to_owned(), text)).into());
+            Objects {
+                secrets: vec![Arc::new(secret)],
+                ..Objects::default()
+            }
+        };
+        let host = HostPattern::parse("shop.example").unwrap();
+        let expiries = |objects: &Objects, last: &Parsed| {
+            let mut certificates = Certificates::new(objects, Origin::Cluster, last);
+            certificates.load(("shop", "shop-tls"), &host, &mut Findings::default());
+            (certificates.expiries(), certificates.finish())
+        };
+        let name = SecretName {
+            namespace: "shop".into(),
+            name: "shop-tls".into(),
+        };
+        let expected = BTreeMap::from([(name, 1_927_843_200)]);
+        let (found, last) = expiries(&secret(certificate.pem()), &Parsed::default());
+        assert_eq!(found, expected);
+        let (found, _) = expiries(&secret("broken".to_owned()), &last);
+        assert_eq!(found, expected);
+        let untouched = secret(certificate.pem());
+        let certificates = Certificates::new(&untouched, Origin::Cluster, &last);
+        assert!(certificates.expiries().is_empty());
+    }
 }

@@ -13,12 +13,12 @@ use hyper_util::rt::TokioIo;
 use crate::failure::Cause;
 use crate::report::hint::Hint;
 use crate::routing::policy::upstream::ConnectionPool;
-use crate::telemetry::metrics::ConnectionGuard;
+use crate::telemetry::metrics::UpstreamConnectionGuard;
 
 use super::breaker::ConnectionPermit;
 use super::classify::{exchange_failure, exchange_hint, is_lost, refuses_handshake};
 use super::connect::{Stream, TUNNEL_VANISHED_AFTER, VANISHED_AFTER};
-use super::counting::{CountingReads, Mark, Moved, Traffic};
+use super::counting::{CountingReads, Mark, Traffic};
 use super::cuts;
 use super::idle_life::{IdleLife, Rest};
 use super::upload::RequestBody;
@@ -41,8 +41,6 @@ pub struct Connection {
     pub(super) rest: Rest,
     sender: http1::SendRequest<RequestBody>,
     traffic: Arc<Traffic>,
-    /// When the last request was handed over.
-    mark: Mark,
     /// A second descriptor of the socket: hyper owns the first. The connection's task owns this one,
     /// so that neither keeps open what has ended.
     socket: Weak<socket2::Socket>,
@@ -93,7 +91,7 @@ impl Connection {
     /// When the stream does not even take a handshake.
     pub async fn start(
         stream: Stream,
-        counted: (ConnectionGuard, ConnectionPermit),
+        counted: (UpstreamConnectionGuard, ConnectionPermit),
         life: &Arc<IdleLife>,
     ) -> Result<Self, Cause> {
         let secured = stream.is_secured();
@@ -121,7 +119,6 @@ impl Connection {
         Ok(Self {
             rest,
             sender,
-            mark: traffic.mark(),
             traffic,
             socket: probed,
             secured,
@@ -132,8 +129,8 @@ impl Connection {
         })
     }
 
-    /// Sees to it that a vanished peer is found: by the kernel, or, for a request with a body or one
-    /// that asks for an upgrade, by the watch that is returned; see [`vanished`](super::vanished).
+    /// Sees to it that a vanished peer is found: by the kernel, or, for a request with a body, by the
+    /// watch that is returned; see [`vanished`](super::vanished).
     pub fn guard(&mut self, has_body: bool, upgrades: bool) -> Option<Watch> {
         let after = match (has_body, upgrades) {
             (true, _) => None,
@@ -147,12 +144,7 @@ impl Connection {
         {
             self.guarded = after;
         }
-        (has_body || upgrades).then(|| Watch::new(Weak::clone(&self.socket)))
-    }
-
-    /// What moved since the last request was handed over.
-    pub fn moved(&self) -> Moved {
-        self.traffic.since(self.mark)
+        has_body.then(|| Watch::new(Weak::clone(&self.socket)))
     }
 
     /// Whether a request was served on it before.
@@ -182,7 +174,7 @@ impl Connection {
         &mut self,
         request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<Incoming>, ExchangeError>> {
-        self.mark = self.traffic.mark();
+        let mark = self.traffic.mark();
         let sent = self.sender.try_send_request(request);
         async move {
             match sent.await {
@@ -195,14 +187,14 @@ impl Connection {
                 }
                 Err(mut error) => {
                     let unsent = error.take_message().is_some();
-                    Err(self.failed(unsent, error.into_error()))
+                    Err(self.failed(unsent, error.into_error(), mark))
                 }
             }
         }
     }
 
-    fn failed(&mut self, returned: bool, detail: hyper::Error) -> ExchangeError {
-        let moved = self.moved();
+    fn failed(&mut self, returned: bool, detail: hyper::Error, mark: Mark) -> ExchangeError {
+        let moved = self.traffic.since(mark);
         // In TLS 1.3 an endpoint refuses the handshake after we are through with it, when a request
         // may be out already; it has not been processed.
         let fresh = self.served == 0 && moved.read == 0;

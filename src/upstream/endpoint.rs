@@ -213,11 +213,6 @@ impl Endpoint {
         }
     }
 
-    /// Whether it can be connected to again is known by now.
-    pub(super) fn background_ended(&self) {
-        self.load.background_ended();
-    }
-
     /// Closes the oldest idle connection of a worker, if any has one.
     pub(super) fn close_an_idle_one(&self) -> bool {
         self.pools.iter().any(|pool| pool.close_oldest())
@@ -244,9 +239,6 @@ impl Endpoint {
 impl Drop for Endpoint {
     fn drop(&mut self) {
         self.retire();
-        if !self.standing.is_closed() {
-            self.metrics.removed_while_ejected();
-        }
     }
 }
 

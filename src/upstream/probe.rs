@@ -71,7 +71,6 @@ struct Probed {
 #[derive(Debug)]
 struct Health {
     down: AtomicBool,
-    metrics: Arc<UpstreamMetrics>,
 }
 
 impl Prober {
@@ -129,8 +128,7 @@ impl Prober {
 
 impl Probed {
     fn start(plan: Arc<Plan>, (address, down): (SocketAddr, bool), joining: Joining) -> Self {
-        let health = Arc::new(Health::new(Arc::clone(&plan.metrics)));
-        health.set(down);
+        let health = Arc::new(Health::new(down));
         let interval = plan.question.check().interval;
         let first = schedule::first(interval, joining, random());
         let take = taking(Arc::clone(&plan), address, &health);
@@ -152,10 +150,9 @@ impl Drop for Probed {
 }
 
 impl Health {
-    fn new(metrics: Arc<UpstreamMetrics>) -> Self {
+    fn new(down: bool) -> Self {
         Self {
-            down: AtomicBool::new(false),
-            metrics,
+            down: AtomicBool::new(down),
         }
     }
 
@@ -164,17 +161,7 @@ impl Health {
     }
 
     fn set(&self, down: bool) {
-        match (self.down.swap(down, Relaxed), down) {
-            (false, true) => self.metrics.probes().endpoint_down(),
-            (true, false) => self.metrics.probes().endpoint_up(),
-            _ => {}
-        }
-    }
-}
-
-impl Drop for Health {
-    fn drop(&mut self) {
-        self.set(false);
+        self.down.store(down, Relaxed);
     }
 }
 

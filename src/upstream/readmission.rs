@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::routing::policy::AddressRules;
 use crate::routing::policy::upstream::{ConnectionPool, OutlierDetection};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::UpstreamMetrics;
 
 use super::breaker::ConnectionPermit;
 use super::connect::open;
@@ -80,14 +80,19 @@ impl Readmission {
     }
 
     /// Opens the connection, which is left in the worker's pool.
-    pub async fn open(mut self, rules: OutlierDetection, how: Opening, metrics: Arc<Metrics>) {
+    pub async fn open(
+        mut self,
+        rules: OutlierDetection,
+        how: Opening,
+        metrics: Arc<UpstreamMetrics>,
+    ) {
         self.rules = Arc::new(rules);
         let address = self.endpoint.address();
         let tls = how.tls.as_deref();
         let Ok(stream) = open(address, how.within, &how.addresses, tls).await else {
             return;
         };
-        let counted = metrics.upstream_connection(how.worker);
+        let counted = metrics.connection(how.worker);
         let life = self.endpoint.idle_life();
         if let Ok(connection) = Connection::start(stream, (counted, how.permit), life).await {
             self.endpoint.forget_latency();
@@ -105,7 +110,6 @@ impl Drop for Readmission {
         } else {
             standing.not_connected(&self.rules.ejection, Instant::now(), random());
         }
-        self.endpoint.background_ended();
     }
 }
 

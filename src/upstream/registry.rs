@@ -40,6 +40,7 @@ use probing::Probers;
 
 mod named;
 mod probing;
+mod states;
 
 /// What all upstreams share.
 #[derive(Clone, Debug)]
@@ -82,11 +83,19 @@ pub type Attached = BTreeMap<UpstreamId, Arc<Upstream>>;
 impl Registry {
     /// An empty registry.
     pub fn new(settings: Settings) -> Arc<Self> {
-        Arc::new(Self {
+        let registry = Arc::new(Self {
             settings,
             epoch: Instant::now(),
             state: Mutex::default(),
-        })
+        });
+        let looked_at = Arc::downgrade(&registry);
+        registry.settings.metrics.read_states(move || {
+            let registry = looked_at.upgrade();
+            registry
+                .map(|it| it.states(Instant::now()))
+                .unwrap_or_default()
+        });
+        registry
     }
 
     /// Which addresses may be connected to.
@@ -228,7 +237,6 @@ impl Registry {
                 weight: spec.weight,
                 zone: spec.zone.clone(),
                 pin: EndpointPin::new(&upstream.0.service, spec.address, spec.pod.as_ref()),
-                pod: spec.pod.as_ref().map(|pod| Arc::clone(&pod.name)),
             };
             match spec.state {
                 EndpointState::Ready => ready.push(member),

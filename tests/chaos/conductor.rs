@@ -16,7 +16,6 @@ use crate::pulse::{Pulse, seconds};
 use crate::schedule::{Fault, Phase, Round, Schedule};
 
 const OVER_BUDGET: &str = "bywash_retries_over_budget_total";
-const EJECTED: &str = "bywash_upstream_ejected_endpoints";
 const RESIDENT: &str = "bywash_process_resident_memory_bytes";
 
 /// So many requests bring in a hundred retries.
@@ -152,16 +151,16 @@ impl Conductor {
         self.ledger.next_stage(true);
         self.fleet.kill(round.death);
         let exhausted = |metrics: &Metrics| {
-            let ejected = metrics.sum(EJECTED) as usize;
+            let ejected = ejected(metrics) as usize;
             ejected == others && metrics.sum(OVER_BUDGET) >= before + REFUSED
         };
         self.gateway.until("the budget runs out", exhausted).await;
         let last = self.fleet.busiest(50).await;
         self.fleet.revive_others(last);
-        let back = |metrics: &Metrics| metrics.sum(EJECTED) <= 1.0;
+        let back = |metrics: &Metrics| ejected(metrics) <= 1.0;
         self.gateway.until("the others are back", back).await;
         self.fleet.replace(last).await;
-        let back = |metrics: &Metrics| metrics.sum(EJECTED) == 0.0;
+        let back = |metrics: &Metrics| ejected(metrics) == 0.0;
         self.gateway.until("all endpoints are in use", back).await;
         self.ledger.fence().await;
         self.ledger.next_stage(false);
@@ -189,4 +188,11 @@ impl Conductor {
         };
         self.gateway.until("everything is closed", at_rest).await
     }
+}
+
+/// How many endpoints are left out now.
+fn ejected(metrics: &Metrics) -> f64 {
+    let states = metrics.by("bywash_upstream_endpoints", "state");
+    let ejected = states.into_iter().filter(|(state, _)| state == "ejected");
+    ejected.map(|(_, count)| count).sum()
 }

@@ -238,7 +238,7 @@ async fn four_of_which_three_are_ejected(panic_threshold: Option<u8>) -> (Gatewa
         upstream.panic_threshold = panic_threshold;
         upstream.load_balancing.algorithm = Algorithm::RoundRobin;
     });
-    while gateway.metric("bywash_upstream_ejected_endpoints", "") < 3.0 {
+    while gateway.metric("bywash_upstream_endpoints", "ejected") < 3.0 {
         gateway.outcome(get("/")).await;
     }
     (gateway, [a, b, c, works])
@@ -254,7 +254,7 @@ async fn with_too_few_endpoints_in_use_ejections_are_ignored() {
     }
     assert_eq!(tried.len(), peers.len());
     // They are still ejected: what is ignored is not forgotten.
-    let ejected = gateway.metric("bywash_upstream_ejected_endpoints", "");
+    let ejected = gateway.metric("bywash_upstream_endpoints", "ejected");
     assert_eq!(ejected, 3.0);
 }
 

@@ -17,7 +17,7 @@ mod grpc;
 mod tls;
 mod told;
 
-const DOWN: &str = "bywash_upstream_endpoints_probed_down";
+const DOWN: &str = "bywash_upstream_endpoints{upstream=\"shop/shop:80\",state=\"down\"}";
 const BAD: &str = "bywash_upstream_probes_total{upstream=\"shop/shop:80\",result=\"bad\"}";
 const GOOD: &str = "bywash_upstream_probes_total{upstream=\"shop/shop:80\",result=\"good\"}";
 

@@ -31,7 +31,7 @@ pub(super) fn explain(it: &Situation<'_>) -> Advice {
             let sentence = format!(
                 "{} itself answered {status}, which retry.on lists. Bywash passes it on after the last \
                  attempt: see {}.",
-                it.app(),
+                it.subject(),
                 it.log()
             );
             Advice::of(Code::AppAnswered, sentence)

@@ -105,7 +105,7 @@ fn refused(it: &Situation<'_>, alert: TlsAlert) -> Advice {
     };
     let sentence = format!(
         "{} refuses the TLS handshake with the alert {name}. {next}.",
-        it.app()
+        it.subject()
     );
     Advice::of(Code::HandshakeRefused, sentence)
 }
@@ -138,18 +138,19 @@ fn plain(it: &Situation<'_>, likely: bool) -> Advice {
         Some(protocol) => format!("appProtocol: {}", it.name(protocol)),
         None => "upstreamTls".to_owned(),
     };
-    let port = it.port_there();
+    let port = it.endpoint_port();
+    let port = port.map_or("the port".to_owned(), |port| format!("port {port}"));
     let (does, make): (_, fn(Code, String) -> Advice) = if likely {
         (
             format!(
                 "{} ends the TLS handshake on {port} without a word: likely it speaks plain HTTP",
-                it.app()
+                it.subject()
             ),
             Advice::likely,
         )
     } else {
         (
-            format!("{} does not answer in TLS on {port}", it.app()),
+            format!("{} does not answer in TLS on {port}", it.subject()),
             Advice::of,
         )
     };

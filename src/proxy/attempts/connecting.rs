@@ -8,7 +8,6 @@ use tokio::time::timeout_at;
 
 use crate::failure::Cause;
 use crate::upstream::breaker::ConnectionPermit;
-use crate::upstream::classify::detail;
 use crate::upstream::connect::open;
 use crate::upstream::connection::Connection;
 use crate::upstream::endpoint::Endpoint;
@@ -33,7 +32,7 @@ impl Attempts<'_> {
     }
 
     pub(super) async fn connection(
-        &mut self,
+        &self,
         endpoint: &Endpoint,
         reconnecting: bool,
     ) -> Result<Option<Connection>, Miss> {
@@ -43,7 +42,7 @@ impl Attempts<'_> {
         };
         match found {
             Found::Idle(connection) => {
-                self.metrics.upstream_connection_reused(self.worker);
+                self.upstream.metrics().connection_reused(self.worker);
                 Ok(Some(connection))
             }
             Found::MayOpen(permit) => self.open(endpoint, permit).await.map(Some),
@@ -91,12 +90,11 @@ impl Attempts<'_> {
     }
 
     async fn open(
-        &mut self,
+        &self,
         endpoint: &Endpoint,
         permit: ConnectionPermit,
     ) -> Result<Connection, Miss> {
         let (limit, within) = (self.policy.timeouts.connect, self.connect_time());
-        let began = Instant::now();
         let rules = self.registry.address_rules();
         let tls = self.upstream.tls().map(|tls| &**tls);
         let stream = open(endpoint.address(), within, rules, tls)
@@ -111,12 +109,11 @@ impl Attempts<'_> {
                 };
                 Miss {
                     hint: error.hint,
-                    detail: error.detail.map(|error| detail(&error)),
+                    detail: error.detail.map(|detail| detail.to_string().into()),
                     ..unsent(cause)
                 }
             })?;
-        self.connected(began.elapsed());
-        let opened = self.metrics.upstream_connection(self.worker);
+        let opened = self.upstream.metrics().connection(self.worker);
         Ok(Connection::start(stream, (opened, permit), endpoint.idle_life()).await?)
     }
 }

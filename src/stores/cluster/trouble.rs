@@ -4,13 +4,16 @@
 //! the same line from every kind. What is wrong is said when it begins, when it becomes something
 //! else, then once a minute, and when it is over.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::runtime::watcher;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
+use super::super::Feed;
 use super::super::shelf::Watched;
+use crate::report::Kind;
 
 /// Between two lines about the same trouble.
 const REPEAT: Duration = Duration::from_secs(60);
@@ -19,6 +22,8 @@ const REPEAT: Duration = Duration::from_secs(60);
 pub(super) struct Trouble {
     /// The namespace that is watched; absent: all.
     scope: Option<String>,
+    /// Is told when objects change without our knowing.
+    feed: Arc<Feed>,
     current: Option<(Class, Instant)>,
 }
 
@@ -36,10 +41,23 @@ enum Class {
     Unavailable,
 }
 
+impl Class {
+    /// Whether objects of a kind change from now on without our knowing, as against a kind that is not
+    /// there or can be done without.
+    fn is_outage(self, kind: Kind) -> bool {
+        match self {
+            Self::Unauthorized | Self::Unavailable => true,
+            Self::Forbidden => !matches!(kind, Kind::ConfigMap | Kind::GatewayPolicy),
+            Self::Unknown | Self::Expired => false,
+        }
+    }
+}
+
 impl Trouble {
-    pub(super) fn new(scope: Option<String>) -> Self {
+    pub(super) fn new(scope: Option<String>, feed: Arc<Feed>) -> Self {
         Self {
             scope,
+            feed,
             current: None,
         }
     }
@@ -47,6 +65,9 @@ impl Trouble {
     /// The watch has failed.
     pub(super) fn met<K: Watched>(&mut self, error: &watcher::Error) {
         let class = classify(error);
+        if class.is_outage(K::KIND) {
+            self.feed.lost_sight(K::KIND);
+        }
         if let Some((current, since)) = self.current
             && current == class
             && since.elapsed() < REPEAT
@@ -72,10 +93,11 @@ impl Trouble {
 
     /// The watch delivers.
     pub(super) fn over<K: Watched>(&mut self) {
-        if let Some((class, _)) = self.current.take()
-            && class != Class::Expired
-        {
-            info!("watching {} again", resource::<K>());
+        if let Some((class, _)) = self.current.take() {
+            self.feed.sees_again(K::KIND);
+            if class != Class::Expired {
+                info!("watching {} again", resource::<K>());
+            }
         }
     }
 
@@ -125,9 +147,15 @@ pub(super) fn code(error: &watcher::Error) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stores::source;
     use k8s_openapi::api::core::v1::Secret;
     use k8s_openapi::api::networking::v1::IngressClass;
     use kube::core::Status;
+
+    fn trouble(scope: Option<&str>) -> Trouble {
+        let (feed, _source) = source();
+        Trouble::new(scope.map(str::to_owned), Arc::new(feed))
+    }
 
     fn refused(code: u16) -> watcher::Error {
         let mut status = Status::failure("no", "No");
@@ -142,15 +170,26 @@ mod tests {
             "ingressclasses.networking.k8s.io"
         );
         assert_eq!(resource::<Secret>(), "secrets");
-        let all = Trouble::new(None).missing_right("secrets");
+        let all = trouble(None).missing_right("secrets");
         assert!(all.contains("secrets in all namespaces"), "{all}");
-        let one = Trouble::new(Some("shop".into())).missing_right("secrets");
+        let one = trouble(Some("shop")).missing_right("secrets");
         assert!(one.contains("secrets in namespace shop"), "{one}");
+    }
+
+    #[test]
+    fn what_can_be_done_without_is_no_outage() {
+        let is_outage = |code, kind| classify(&refused(code)).is_outage(kind);
+        assert!(is_outage(403, Kind::Secret));
+        assert!(is_outage(503, Kind::Secret));
+        assert!(!is_outage(410, Kind::Secret));
+        assert!(!is_outage(403, Kind::GatewayPolicy));
+        assert!(!is_outage(404, Kind::GatewayPolicy));
+        assert!(is_outage(401, Kind::GatewayPolicy));
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_same_trouble_is_said_once_a_minute_and_another_at_once() {
-        let mut trouble = Trouble::new(None);
+        let mut trouble = trouble(None);
         trouble.met::<Secret>(&refused(503));
         let first = trouble.current;
         assert!(matches!(first, Some((Class::Unavailable, _))));

@@ -103,10 +103,12 @@ impl Writer {
             "reportingInstance": self.source.instance,
         });
         let params = PatchParams::apply(&self.field_manager).force();
-        api.patch(&name, &params, &Patch::Apply(intent))
+        let result = api
+            .patch(&name, &params, &Patch::Apply(intent))
             .await
-            .map_err(|error| WriteError::of(error, "create and patch events"))?;
-        Ok(())
+            .map(drop)
+            .map_err(|error| WriteError::of(error, "create and patch events"));
+        self.counts.count("Event", result)
     }
 
     fn event_name(&self, record: &EventRecord) -> String {

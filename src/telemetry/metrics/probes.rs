@@ -7,8 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub struct ProbeCounters {
     good: AtomicU64,
     bad: AtomicU64,
-    /// Endpoints that are down.
-    down: AtomicU64,
 }
 
 impl ProbeCounters {
@@ -18,16 +16,6 @@ impl ProbeCounters {
         counter.fetch_add(1, Relaxed);
     }
 
-    /// Counts an endpoint that is down, until [`endpoint_up`](Self::endpoint_up).
-    pub fn endpoint_down(&self) {
-        self.down.fetch_add(1, Relaxed);
-    }
-
-    /// It is up again, or no longer probed.
-    pub fn endpoint_up(&self) {
-        self.down.fetch_sub(1, Relaxed);
-    }
-
     pub(super) fn by_result(&self) -> [(&'static str, u64); 2] {
         [
             ("good", self.good.load(Relaxed)),
@@ -35,14 +23,10 @@ impl ProbeCounters {
         ]
     }
 
-    pub(super) fn down(&self) -> u64 {
-        self.down.load(Relaxed)
-    }
-
     /// Whether anything was counted.
     pub(super) fn are_there(&self) -> bool {
         let results = self.by_result().into_iter();
-        results.map(|(_, count)| count).sum::<u64>() + self.down() > 0
+        results.map(|(_, count)| count).sum::<u64>() > 0
     }
 }
 
@@ -57,14 +41,10 @@ mod tests {
         assert!(!metrics.encode().unwrap().contains("shop/cart"));
         upstream.probes().count(true);
         upstream.probes().count(true);
-        upstream.probes().endpoint_down();
-        upstream.probes().endpoint_down();
-        upstream.probes().endpoint_up();
         let text = metrics.encode().unwrap();
         for line in [
             r#"bywash_upstream_probes_total{upstream="shop/cart:80",result="good"} 2"#,
             r#"bywash_upstream_probes_total{upstream="shop/cart:80",result="bad"} 0"#,
-            r#"bywash_upstream_endpoints_probed_down{upstream="shop/cart:80"} 1"#,
         ] {
             assert!(text.lines().any(|it| it == line), "no {line} in\n{text}");
         }

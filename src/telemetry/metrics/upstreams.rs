@@ -1,26 +1,54 @@
-//! The counters of each upstream: what seldom happens there, so that one copy serves all workers.
+//! The counters of each upstream.
 //!
 //! As with routes, a handle is held by what lives and weakly by the registry here, so that the series
-//! end with the upstream.
+//! end with the upstream. What each request counts is counted per worker; what happens seldom has one
+//! copy for all.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
+use crate::failure::Cause;
+
+use super::causes::{CauseCounters, LABELS};
 use super::probes::ProbeCounters;
 
 /// The counters of one upstream.
 #[derive(Debug)]
 pub struct UpstreamMetrics {
     label: Arc<str>,
+    shards: Box<[OnceLock<Box<Shard>>]>,
     ejections: AtomicU64,
     readmissions: AtomicU64,
-    /// Ejections that were over, by a readmission or because the endpoint was removed.
-    ended: AtomicU64,
     retries_over_budget: AtomicU64,
     turned_away: [AtomicU64; BreakerLimit::ALL.len()],
     idle_connections_cut: AtomicU64,
     probes: ProbeCounters,
+}
+
+/// What one worker counted for one upstream; alone on its cache lines.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Shard {
+    attempts: AtomicU64,
+    retries: AtomicU64,
+    opened: AtomicU64,
+    closed: AtomicU64,
+    reused: AtomicU64,
+    failures: CauseCounters,
+}
+
+/// The sums over all workers.
+#[derive(Debug, Default)]
+pub(super) struct Totals {
+    pub(super) attempts: u64,
+    pub(super) retries: u64,
+    pub(super) opened: u64,
+    pub(super) closed: u64,
+    pub(super) reused: u64,
+    /// In the order of [`LABELS`].
+    pub(super) failures: Vec<u64>,
 }
 
 /// A limit of a circuit breaker.
@@ -54,6 +82,47 @@ impl BreakerLimit {
 }
 
 impl UpstreamMetrics {
+    fn new(label: Arc<str>, workers: usize) -> Self {
+        Self {
+            label,
+            shards: (0..workers).map(|_| OnceLock::new()).collect(),
+            ejections: AtomicU64::new(0),
+            readmissions: AtomicU64::new(0),
+            retries_over_budget: AtomicU64::new(0),
+            turned_away: Default::default(),
+            idle_connections_cut: AtomicU64::new(0),
+            probes: ProbeCounters::default(),
+        }
+    }
+
+    /// Counts an attempt, and why it failed if it did.
+    pub fn attempt(&self, worker: usize, cause: Option<Cause>) {
+        let shard = self.shard(worker);
+        shard.attempts.fetch_add(1, Relaxed);
+        if let Some(cause) = cause {
+            shard.failures.add(cause);
+        }
+    }
+
+    /// Counts an attempt that was followed by another.
+    pub fn retry(&self, worker: usize) {
+        self.shard(worker).retries.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a connection opened to an endpoint, until the guard is dropped.
+    pub fn connection(self: &Arc<Self>, worker: usize) -> UpstreamConnectionGuard {
+        self.shard(worker).opened.fetch_add(1, Relaxed);
+        UpstreamConnectionGuard {
+            upstream: Arc::clone(self),
+            worker,
+        }
+    }
+
+    /// Counts a request that was sent on a connection opened before.
+    pub fn connection_reused(&self, worker: usize) {
+        self.shard(worker).reused.fetch_add(1, Relaxed);
+    }
+
     /// Counts an endpoint that was left out.
     pub fn ejected(&self) {
         self.ejections.fetch_add(1, Relaxed);
@@ -62,12 +131,6 @@ impl UpstreamMetrics {
     /// Counts one that came back.
     pub fn readmitted(&self) {
         self.readmissions.fetch_add(1, Relaxed);
-        self.ended.fetch_add(1, Relaxed);
-    }
-
-    /// Counts one that was removed while it was left out.
-    pub fn removed_while_ejected(&self) {
-        self.ended.fetch_add(1, Relaxed);
     }
 
     /// Counts a retry that the budget did not allow.
@@ -95,16 +158,31 @@ impl UpstreamMetrics {
         &self.label
     }
 
+    fn shard(&self, worker: usize) -> &Shard {
+        self.shards[worker % self.shards.len()].get_or_init(Box::default)
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        totals.failures.resize(LABELS.len(), 0);
+        for shard in self.shards.iter().filter_map(OnceLock::get) {
+            totals.attempts += shard.attempts.load(Relaxed);
+            totals.retries += shard.retries.load(Relaxed);
+            // In this order, so that no more are closed than were opened.
+            totals.closed += shard.closed.load(Relaxed);
+            totals.opened += shard.opened.load(Relaxed);
+            totals.reused += shard.reused.load(Relaxed);
+            shard.failures.add_to(&mut totals.failures);
+        }
+        totals
+    }
+
     pub(super) fn ejections(&self) -> u64 {
         self.ejections.load(Relaxed)
     }
 
     pub(super) fn readmissions(&self) -> u64 {
         self.readmissions.load(Relaxed)
-    }
-
-    pub(super) fn ejected_now(&self) -> u64 {
-        self.ejections().saturating_sub(self.ended.load(Relaxed))
     }
 
     pub(super) fn retries_over_budget(&self) -> u64 {
@@ -120,29 +198,47 @@ impl UpstreamMetrics {
     }
 }
 
+/// A connection to an endpoint that is counted as open until this is dropped.
+pub struct UpstreamConnectionGuard {
+    upstream: Arc<UpstreamMetrics>,
+    worker: usize,
+}
+
+impl fmt::Debug for UpstreamConnectionGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UpstreamConnectionGuard({})", self.upstream.label)
+    }
+}
+
+impl Drop for UpstreamConnectionGuard {
+    fn drop(&mut self) {
+        let shard = self.upstream.shard(self.worker);
+        shard.closed.fetch_add(1, Relaxed);
+    }
+}
+
 /// All upstreams that somebody still holds.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Upstreams {
+    workers: usize,
     known: Mutex<BTreeMap<Arc<str>, Weak<UpstreamMetrics>>>,
 }
 
 impl Upstreams {
+    pub(super) fn new(workers: usize) -> Self {
+        Self {
+            workers,
+            known: Mutex::default(),
+        }
+    }
+
     pub(super) fn resolve(&self, label: &str) -> Arc<UpstreamMetrics> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(upstream) = known.get(label).and_then(Weak::upgrade) {
             return upstream;
         }
         let label = Arc::<str>::from(label);
-        let upstream = Arc::new(UpstreamMetrics {
-            label: Arc::clone(&label),
-            ejections: AtomicU64::new(0),
-            readmissions: AtomicU64::new(0),
-            ended: AtomicU64::new(0),
-            retries_over_budget: AtomicU64::new(0),
-            turned_away: Default::default(),
-            idle_connections_cut: AtomicU64::new(0),
-            probes: ProbeCounters::default(),
-        });
+        let upstream = Arc::new(UpstreamMetrics::new(Arc::clone(&label), self.workers));
         known.insert(label, Arc::downgrade(&upstream));
         upstream
     }

@@ -93,7 +93,6 @@ impl Bench {
             weight,
             zone: None,
             pin: EndpointPin::new(&service, address, Some(&pod)),
-            pod: Some(pod.name),
         });
     }
 

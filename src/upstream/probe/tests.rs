@@ -91,7 +91,7 @@ async fn a_change_is_told_once_and_a_lack_of_our_own_says_nothing() {
     let told = Arc::new(Mutex::new(0));
     let count = Arc::clone(&told);
     let plan = Arc::new(plan(move || *count.lock().unwrap() += 1));
-    let health = Arc::new(Health::new(Arc::clone(&plan.metrics)));
+    let health = Arc::new(Health::new(false));
     let mut take = taking(plan, endpoint(), &health);
     let ours = Err(BadProbe::Failed(Cause::LocalResources));
     for (result, down, changes) in [

@@ -26,6 +26,12 @@ impl Probers {
         prober.and_then(|it| it.is_down(address)).unwrap_or(false)
     }
 
+    /// The endpoints of this upstream that are down.
+    pub(super) fn down(&self, id: &UpstreamId) -> HashSet<SocketAddr> {
+        let prober = self.0.get(&id.policy);
+        prober.map(Prober::down).unwrap_or_default()
+    }
+
     /// Ends the probes of all but these upstreams.
     pub(super) fn retain(&mut self, upstreams: &[&(Spec, Arc<Upstream>)]) {
         self.0
