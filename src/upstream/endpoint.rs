@@ -223,6 +223,11 @@ impl Endpoint {
         self.pools.iter().map(|pool| pool.len()).sum()
     }
 
+    /// Whether it gets no new requests.
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.load(Relaxed)
+    }
+
     /// It gets new requests, though it may have been out of service.
     pub(super) fn resume(&self) {
         self.retired.store(false, Relaxed);

@@ -34,9 +34,6 @@ pub struct Upstream {
     pub(super) turns: Turns,
 }
 
-/// The endpoints that take new requests.
-pub(super) type Members = Vec<Arc<Endpoint>>;
-
 /// What upstreams share that differ in their policy alone; lives as long as one of them.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -47,8 +44,8 @@ pub(super) struct Shared {
     /// How TLS is spoken, if it is.
     pub(super) tls: Option<Arc<ClientTls>>,
     pub(super) metrics: Arc<UpstreamMetrics>,
-    /// As of the newest snapshot; locked while an ejection is decided.
-    pub(super) members: Mutex<Members>,
+    /// Locked while an ejection is decided.
+    pub(super) ejecting: Mutex<()>,
 }
 
 /// Where its endpoints come from.
@@ -67,24 +64,9 @@ pub(super) struct NamedUpstream {
 }
 
 impl Shared {
-    pub(super) fn has_members(&self) -> bool {
-        !self.lock().is_empty()
-    }
-
-    /// Takes the endpoints of the newest snapshot, of which only the usable ones keep connections.
-    pub(super) fn now_has(&self, set: &EndpointSet) {
-        let unused = set.unused().iter();
-        unused.for_each(|member| member.endpoint.retire());
-        let usable = set.usable().iter().map(|member| &member.endpoint);
-        usable.clone().for_each(|endpoint| endpoint.resume());
-        let usable = usable.cloned().collect();
-        let before = std::mem::replace(&mut *self.lock(), usable);
-        drop(before);
-    }
-
-    /// A list is replaced at once, so that a poisoned lock can be used.
-    pub(super) fn lock(&self) -> MutexGuard<'_, Members> {
-        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Nothing is behind the lock that could be poisoned.
+    pub(super) fn lock(&self) -> MutexGuard<'_, ()> {
+        self.ejecting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -159,8 +141,11 @@ impl Upstream {
 
     /// Closes an idle connection of any worker, so that another may be opened, if there is one.
     pub fn close_an_idle_one(&self) {
-        let members = self.shared.lock().clone();
-        let _closed = members.iter().any(|endpoint| endpoint.close_an_idle_one());
+        let close = |set: &EndpointSet| {
+            let mut members = set.usable().iter();
+            members.any(|member| member.endpoint.close_an_idle_one())
+        };
+        let _closed = self.with_set(close);
     }
 
     pub(super) fn shared(&self) -> &Shared {
@@ -227,7 +212,7 @@ impl Upstream {
     }
 
     /// Reads its endpoints as they are now.
-    fn with_set<T>(&self, read: impl FnOnce(&EndpointSet) -> T) -> Result<T, Cause> {
+    pub(super) fn with_set<T>(&self, read: impl FnOnce(&EndpointSet) -> T) -> Result<T, Cause> {
         match &self.endpoints {
             Endpoints::Known(set) => Ok(read(&set.load())),
             Endpoints::Named(named) => match &**named.resolved.load() {

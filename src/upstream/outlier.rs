@@ -2,15 +2,16 @@
 //!
 //! Only what this process observed itself counts: a stranger must not be able to have healthy
 //! endpoints left out by asking for what the application answers with an error. An ejection is
-//! decided under a lock of the upstream, so that two workers cannot leave out the last two endpoints
-//! at once; it is taken only when an endpoint has failed too often.
+//! decided under a lock of all upstreams that share the endpoint, so that two workers cannot leave out
+//! the last two at once; it is taken only when an endpoint has failed too often. Counted are the
+//! endpoints of the upstream itself: another one's probes may find fewer of them up.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::failure::{Blame, Cause};
 use crate::routing::policy::upstream::OutlierDetection;
 
+use super::balance::set::{EndpointSet, Member, Members};
 use super::ejection::Fault;
 use super::endpoint::Endpoint;
 use super::live::Upstream;
@@ -55,21 +56,33 @@ impl Upstream {
 
     /// Nothing else helped either: those that are left out are tried again soon.
     pub fn hasten(&self, now: Instant) {
-        hasten(self.shared().lock().iter(), now);
+        let _none = self.with_set(|set| hasten(set.usable().iter(), now));
+    }
+
+    /// Whether one of these may be left out; where it is the last, the others are tried again soon.
+    fn may_eject(
+        &self,
+        endpoint: &Endpoint,
+        members: &Members,
+        rules: &OutlierDetection,
+        now: Instant,
+    ) -> bool {
+        let others = members.iter();
+        let others = others.filter(|it| it.endpoint.address() != endpoint.address());
+        let closed = |it: &&Member| it.endpoint.standing().is_closed();
+        let usable = others.clone().filter(closed).count();
+        if usable == 0 && !self.policy().has_fallback {
+            hasten(others, now);
+            return false;
+        }
+        let ejected = others.count() - usable + 1;
+        ejected * 100 <= members.len().max(1) * usize::from(rules.ejection.max_percent)
     }
 
     fn eject(&self, endpoint: &Endpoint, cause: Cause, rules: &OutlierDetection, now: Instant) {
-        let members = self.shared().lock();
-        if !endpoint.standing().is_closed() {
-            return;
-        }
-        let others = members.iter().filter(|e| e.address() != endpoint.address());
-        let usable = others.clone().filter(|e| e.standing().is_closed()).count();
-        if usable == 0 && !self.policy().has_fallback {
-            return hasten(others, now);
-        }
-        let ejected = others.count() - usable + 1;
-        if ejected * 100 > members.len().max(1) * usize::from(rules.ejection.max_percent) {
+        let _alone = self.shared().lock();
+        let may = |set: &EndpointSet| self.may_eject(endpoint, set.usable(), rules, now);
+        if !endpoint.standing().is_closed() || !self.with_set(may).unwrap_or(false) {
             return;
         }
         if endpoint.standing().eject(&rules.ejection, now, random()) {
@@ -84,8 +97,8 @@ impl Upstream {
     }
 }
 
-fn hasten<'a>(endpoints: impl Iterator<Item = &'a Arc<Endpoint>>, now: Instant) {
-    endpoints.for_each(|e| e.standing().hasten(now + IMPATIENT));
+fn hasten<'m>(members: impl Iterator<Item = &'m Member>, now: Instant) {
+    members.for_each(|it| it.endpoint.standing().hasten(now + IMPATIENT));
 }
 
 /// Whether a failure is the endpoint's, and of which kind.

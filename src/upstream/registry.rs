@@ -153,7 +153,6 @@ impl Registry {
         match (&spec.endpoints, &live.endpoints) {
             (EndpointSource::Known(specs), Endpoints::Known(set)) => {
                 let next = self.set(state, (&live.id, &live.shared), specs);
-                live.shared.now_has(&next);
                 set.store(Arc::new(next));
                 live
             }
@@ -184,7 +183,6 @@ impl Registry {
         let endpoints = match &spec.endpoints {
             EndpointSource::Known(specs) => {
                 let set = self.set(state, (id, &shared), specs);
-                shared.now_has(&set);
                 Endpoints::Known(ArcSwap::from_pointee(set))
             }
             EndpointSource::Name { name, port } => {
@@ -212,7 +210,7 @@ impl Registry {
                     load,
                     tls: id.policy.tls.as_ref().map(|it| Arc::new(tls.client(it))),
                     metrics,
-                    members: Mutex::default(),
+                    ejecting: Mutex::default(),
                 }),
                 endpoints: HashMap::new(),
                 probers: Probers::default(),
@@ -228,7 +226,7 @@ impl Registry {
         upstream: (&UpstreamId, &Shared),
         specs: &[EndpointSpec],
     ) -> EndpointSet {
-        let joined = upstream.1.has_members().then(Instant::now);
+        let joined = state.has_endpoints(upstream.0).then(Instant::now);
         let down = self.probe(state, upstream, specs.iter().map(|spec| spec.address));
         let (mut ready, mut draining) = (Vec::new(), Vec::new());
         for spec in specs.iter().filter(|spec| !down.contains(&spec.address)) {
@@ -243,7 +241,10 @@ impl Registry {
                 EndpointState::Draining => draining.push(member),
             }
         }
-        EndpointSet::new(ready, draining, upstream.0.policy.slow_start.window)
+        let set = EndpointSet::new(ready, draining, upstream.0.policy.slow_start.window);
+        let usable = set.usable().iter();
+        usable.for_each(|member| member.endpoint.resume());
+        set
     }
 
     fn endpoint(
@@ -271,6 +272,14 @@ impl Registry {
     /// The maps are consistent between statements, so that a poisoned lock can be used.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Whether an upstream, or one that shares its endpoints, has any yet.
+    fn has_endpoints(&self, id: &UpstreamId) -> bool {
+        let group = self.groups.get(&id.group());
+        group.is_some_and(|group| !group.endpoints.is_empty())
     }
 }
 
@@ -309,6 +318,20 @@ impl Group {
             }
             keep
         });
+        retire_unused(upstreams);
+    }
+}
+
+/// Endpoints that one upstream leaves aside keep no connections, unless another uses them.
+fn retire_unused(upstreams: &[&(Spec, Arc<Upstream>)]) {
+    let is_used = |endpoint: &Endpoint| upstreams.iter().any(|(_, live)| live.uses(endpoint));
+    let retire = |set: &EndpointSet| {
+        let unused = set.unused().iter().map(|member| &member.endpoint);
+        let unused = unused.filter(|endpoint| !endpoint.is_retired() && !is_used(endpoint));
+        unused.for_each(|endpoint| endpoint.retire());
+    };
+    for (_, live) in upstreams {
+        let _none = live.with_set(retire);
     }
 }
 

@@ -88,7 +88,7 @@ impl Registry {
         } else {
             HashSet::new()
         };
-        let joined = upstream.shared.has_members().then(Instant::now);
+        let joined = state.has_endpoints(&upstream.id).then(Instant::now);
         let ready = addresses.iter().filter(|it| !down.contains(it));
         let ready = ready.map(|address| Member {
             endpoint: self.endpoint(state, named, (*address, joined)),
@@ -98,9 +98,6 @@ impl Registry {
         });
         let slow_start = upstream.id.policy.slow_start.window;
         let set = EndpointSet::new(ready.collect(), Vec::new(), slow_start);
-        if served {
-            upstream.shared.now_has(&set);
-        }
         upstream.resolved.store(Arc::new(Ok(set)));
         served
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 
 use super::*;
+use crate::failure::Cause;
 use crate::routing::policy::upstream::{
     HealthCheck, Probe, SlowStart, Trust, UpstreamPolicy, UpstreamTls,
 };
@@ -161,9 +162,9 @@ fn probed_each_10_ms(mut snapshot: Snapshot) -> Snapshot {
     snapshot
 }
 
-async fn until_usable(upstream: &Upstream, count: usize) {
+async fn until(holds: impl Fn() -> bool) {
     let reached = async {
-        while upstream.usable() != count {
+        while !holds() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
@@ -172,17 +173,14 @@ async fn until_usable(upstream: &Upstream, count: usize) {
         .unwrap();
 }
 
+async fn until_usable(upstream: &Upstream, count: usize) {
+    until(|| upstream.usable() == count).await;
+}
+
 /// What is down is still resolved and probed, and comes back as one that joins.
 #[tokio::test]
 async fn an_address_of_a_name_that_is_down_is_gone_for_requests_alone() {
-    let registry = Registry::new(Settings {
-        workers: 1,
-        address_rules: AddressRules {
-            allow_loopback: true,
-            prohibited: Vec::new(),
-        },
-        metrics: Metrics::new(1),
-    });
+    let registry = on_this_machine();
     let listening = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let refusing = TcpSocket::new_v4().unwrap();
     refusing.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -223,4 +221,102 @@ async fn the_addresses_of_a_name_that_is_no_longer_served_change_nothing() {
     assert!(registry.resolved(now, &[address(2)]));
     assert!(!registry.resolved(before, &[address(1)]));
     assert_eq!(choose(&second).address(), address(2));
+}
+
+/// Addresses of this machine where nobody listens, as long as they are held.
+fn refusing<const N: usize>() -> [TcpSocket; N] {
+    [(); N].map(|()| {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        socket
+    })
+}
+
+/// One upstream with these endpoints without probes, and one with probes.
+fn probed_and_not(endpoints: &[(SocketAddr, EndpointState)]) -> Snapshot {
+    let mut plain = snapshot(&[]);
+    for spec in plain.upstreams.values_mut() {
+        let specs = endpoints.iter().map(|(address, state)| EndpointSpec {
+            address: *address,
+            state: *state,
+            weight: 1,
+            zone: None,
+            pod: None,
+        });
+        let mut specs: Vec<_> = specs.collect();
+        specs.sort_unstable_by_key(|spec| spec.address);
+        spec.endpoints = EndpointSource::Known(specs);
+    }
+    let mut both = probed_each_10_ms(plain.clone());
+    both.upstreams.extend(plain.upstreams);
+    both
+}
+
+/// The one with probes, and the one without.
+fn both(attached: Attached) -> [Arc<Upstream>; 2] {
+    let mut both: Vec<_> = attached.into_values().collect();
+    both.sort_by_key(|it| it.policy().health_check.is_none());
+    both.try_into().unwrap()
+}
+
+fn on_this_machine() -> Arc<Registry> {
+    Registry::new(Settings {
+        workers: 1,
+        address_rules: AddressRules {
+            allow_loopback: true,
+            prohibited: Vec::new(),
+        },
+        metrics: Metrics::new(1),
+    })
+}
+
+/// The probes of one policy, wrong ones maybe, find all of them down.
+#[tokio::test]
+async fn ejections_are_decided_by_the_endpoints_that_the_upstream_itself_has() {
+    let registry = on_this_machine();
+    let sockets = refusing::<2>();
+    let addresses = sockets.each_ref().map(|it| it.local_addr().unwrap());
+    let ready = addresses.map(|it| (it, EndpointState::Ready));
+    let [probed, other] = both(registry.attach(&probed_and_not(&ready)));
+    until_usable(&probed, 0).await;
+    let endpoint = choose(&other);
+    for _ in 0..3 {
+        let failure = (Cause::ConnectionRefused, None);
+        other.attempt_failed(&endpoint, failure, Instant::now());
+    }
+    assert!(!endpoint.standing().is_closed());
+    // The last one stays.
+    let last = choose(&other);
+    assert_ne!(last.address(), endpoint.address());
+    for _ in 0..3 {
+        let failure = (Cause::ConnectionRefused, None);
+        other.attempt_failed(&last, failure, Instant::now());
+    }
+    assert!(last.standing().is_closed());
+}
+
+/// To the one a terminating endpoint is all that is left, to the other it is none to be used.
+#[tokio::test]
+async fn an_endpoint_keeps_connections_while_any_upstream_uses_it() {
+    let registry = on_this_machine();
+    let [socket] = refusing();
+    let listening = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let ready = (socket.local_addr().unwrap(), EndpointState::Ready);
+    let draining = (listening.local_addr().unwrap(), EndpointState::Draining);
+    let snapshot = probed_and_not(&[ready, draining]);
+    let [probed, other] = both(registry.attach(&snapshot));
+    let endpoint = |address| {
+        let state = registry.lock();
+        let group = state.groups.values().next().unwrap();
+        Arc::clone(&group.endpoints[&address])
+    };
+    let terminates = endpoint(draining.0);
+    assert!(terminates.is_retired());
+    until(|| !terminates.is_retired()).await;
+    assert!(probed.uses(&terminates) && !other.uses(&terminates));
+    registry.attach(&snapshot);
+    assert!(!terminates.is_retired());
+
+    let _listening = socket.listen(16).unwrap();
+    until(|| terminates.is_retired()).await;
 }
