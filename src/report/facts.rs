@@ -67,20 +67,28 @@ pub struct Latency {
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Sample {
     /// Where.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<SocketAddr>,
     /// The Pod behind it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pod: Option<String>,
     /// The status received, if a response head was.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// Bytes that were written to the endpoint.
+    #[serde(skip_serializing_if = "is_none")]
     pub sent: u64,
     /// Bytes that were read from it.
+    #[serde(skip_serializing_if = "is_none")]
     pub received: u64,
     /// Whether the connection had served a request before.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub reused: bool,
     /// What the bytes suggest.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<Hint>,
     /// Why no further attempt followed, if none did.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub stop: Option<Stop>,
 }
 
@@ -97,6 +105,11 @@ impl From<&Attempt> for Sample {
             stop: attempt.next.reason(),
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_none(bytes: &u64) -> bool {
+    *bytes == 0
 }
 
 /// What Kubernetes has about an upstream.

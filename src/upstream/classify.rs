@@ -85,6 +85,7 @@ pub fn handshake_hint(error: &io::Error) -> Option<Box<Hint>> {
             Certificate::UnknownIssuer | Certificate::BadSignature => Hint::UnknownIssuer,
             _ => return None,
         },
+        Some(Error::AlertReceived(alert)) => Hint::Alert(u8::from(*alert)),
         // No record of TLS begins so.
         Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
             Hint::Speaks(Protocol::NotTls)
@@ -105,6 +106,7 @@ fn plain(name: &str) -> Box<str> {
 /// What a request without a response head tells beyond its cause.
 pub fn exchange_hint(cause: Cause, moved: Moved) -> Option<Box<Hint>> {
     let hint = match cause {
+        Cause::TlsAlert(alert) => Hint::Alert(alert.0),
         Cause::NotHttp => Hint::Speaks(Protocol::begins_with(&moved.first)?),
         Cause::HeadTooLarge if moved.read < MAX_HEAD as u64 => Hint::HeadOverFields(MAX_FIELDS),
         Cause::HeadTooLarge => Hint::HeadOverBytes(MAX_HEAD as u32),

@@ -48,6 +48,7 @@ mod workload;
 mod capacity;
 mod changes;
 mod classes;
+mod diagnosis;
 mod endpoints;
 mod fallback;
 mod harness;
@@ -91,6 +92,7 @@ fn trials() -> Vec<Trial> {
         status::trials(),
         policy::trials(),
         fallback::trials(),
+        diagnosis::trials(),
         upstream_tls::trials(),
         vanished::trials(),
         changes::trials(),

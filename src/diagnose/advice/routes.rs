@@ -28,6 +28,8 @@ pub(super) fn explain(it: &Situation<'_>) -> Advice {
                 .to_owned(),
         ),
         Cause::RetriedStatus(status) => {
+            let seen = it.problem.samples.iter().find_map(|sample| sample.status);
+            let status = seen.unwrap_or(status);
             let sentence = format!(
                 "{} itself answered {status}, which retry.on lists. Bywash passes it on after the last \
                  attempt: see {}.",

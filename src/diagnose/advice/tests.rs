@@ -49,6 +49,7 @@ fn hint() -> impl Strategy<Value = Hint> {
                 found,
             }))
         }),
+        any::<u8>().prop_map(Hint::Alert),
         Just(Hint::UnknownIssuer),
         Just(Hint::SilentHandshake),
         (any::<u64>(), any::<Option<u64>>()).prop_map(|(received, announced)| Hint::BodyEnded {

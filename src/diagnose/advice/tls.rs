@@ -10,7 +10,13 @@ use super::{Advice, Code};
 pub(super) fn explain(it: &Situation<'_>) -> Advice {
     match it.problem.cause {
         Cause::CaUnavailable => ca_missing(it),
-        Cause::TlsAlert(alert) => refused(it, alert),
+        Cause::TlsAlert(alert) => {
+            let seen = it.hints().find_map(|hint| match hint {
+                Hint::Alert(number) => Some(TlsAlert(*number)),
+                _ => None,
+            });
+            refused(it, seen.unwrap_or(alert))
+        }
         Cause::TlsCertificate => it
             .hints()
             .find_map(|hint| certificate(it, hint))

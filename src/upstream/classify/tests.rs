@@ -153,6 +153,10 @@ fn what_is_not_http_is_named_and_what_is_too_large_measured() {
         hint(Cause::HeadTooLarge, moved(4_000, answer)),
         Some(Hint::HeadOverFields(128))
     );
+    assert_eq!(
+        hint(Cause::TlsAlert(TlsAlert(116)), alert),
+        Some(Hint::Alert(116))
+    );
     assert_eq!(hint(Cause::ConnectionReset, alert), None);
     assert_eq!(hint(Cause::NotHttp, moved(8, *b"garbage!")), None);
 }
