@@ -11,6 +11,7 @@ pub mod debug;
 pub mod probes;
 pub mod processed;
 pub mod server;
+pub mod state;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};

@@ -4,16 +4,19 @@
 //! (a wrong flag, an unreadable directory, a bad kubeconfig), always with one sentence on stderr; 128
 //! and the signal's number when a second signal ended the process at once.
 
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::app;
 
 mod crds;
 mod demo;
+mod explain;
 mod run;
 mod standalone;
 
@@ -25,6 +28,7 @@ Next steps:
   bywash demo             see what it does with failing backends
   bywash standalone DIR   try it on a directory of manifests, no cluster needed
   bywash run              serve the Ingresses of the cluster that kubectl talks to
+  bywash explain ingress/NAME   why its requests fail, in the cluster that kubectl talks to
   bywash help COMMAND     all flags; each can also be set by its BYWASH_… variable";
 
 /// A Kubernetes ingress controller that gets requests past a failing upstream and, when it cannot,
@@ -41,6 +45,7 @@ enum Command {
     Demo(demo::Demo),
     Run(Box<run::Run>),
     Standalone(Box<standalone::Standalone>),
+    Explain(Box<explain::Explain>),
     Crds(crds::Crds),
 }
 
@@ -103,9 +108,24 @@ fn sentence(error: &dyn std::error::Error) -> String {
     sentence
 }
 
+/// The name under which kubectl finds this program
+/// (<https://kubernetes.io/docs/tasks/extend-kubectl/kubectl-plugins/>), and what users type then.
+const PLUGIN: (&str, &str) = ("kubectl-bywash", "kubectl bywash");
+
+/// Reads the arguments, in the name under which the program was called.
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let program = arguments.first().map(Path::new).and_then(Path::file_name);
+    let command = match program == Some(OsStr::new(PLUGIN.0)) {
+        true => Cli::command().bin_name(PLUGIN.1),
+        false => Cli::command(),
+    };
+    Cli::from_arg_matches(&command.try_get_matches_from(arguments)?)
+}
+
 /// Reads the arguments and does what they say.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => return explain(&error),
     };
@@ -113,6 +133,7 @@ pub fn main() -> ExitCode {
         Command::Demo(command) => command.execute(),
         Command::Run(command) => command.execute(),
         Command::Standalone(command) => command.execute(),
+        Command::Explain(command) => command.execute(),
         Command::Crds(command) => command.execute(),
     };
     done.unwrap_or_else(|failure| tell(&failure))
@@ -160,5 +181,21 @@ fn ended(ended: app::Ended) -> ExitCode {
     match ended {
         app::Ended::Drained => ExitCode::SUCCESS,
         app::Ended::Forced(signal) => ExitCode::from(128 + signal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn help(program: &str) -> String {
+        let arguments = [program, "explain", "--help"].map(OsString::from);
+        parse(arguments).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_plugin_of_kubectl_is_called_as_its_users_call_it() {
+        assert!(help("/usr/bin/bywash").contains("Usage: bywash explain "));
+        assert!(help("/usr/bin/kubectl-bywash").contains("Usage: kubectl bywash explain "));
     }
 }

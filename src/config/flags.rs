@@ -266,7 +266,7 @@ fn workers(text: &str) -> Result<NonZeroUsize, &'static str> {
     Ok(workers)
 }
 
-fn dns_name(text: &str) -> Result<String, &'static str> {
+pub(crate) fn dns_name(text: &str) -> Result<String, &'static str> {
     if is_dns_name(text) {
         Ok(text.to_owned())
     } else {

@@ -145,6 +145,11 @@ impl Connection {
         self.requests.clone()
     }
 
+    /// For streams that may be silent for long.
+    pub fn streams(&self) -> Client {
+        self.watches.clone()
+    }
+
     /// The objects of the cluster, and the watches that keep them up to date while they are polled.
     pub fn watch(&self, settings: Settings) -> (Source, impl Future<Output = ()> + Send + 'static) {
         let (feed, source) = source();

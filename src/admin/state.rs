@@ -1,0 +1,3 @@
+//! What is served at this moment and how it goes, as JSON.
+
+pub mod shape;
