@@ -8,6 +8,7 @@
 //! change what is served.
 
 pub mod debug;
+mod failures;
 pub mod probes;
 pub mod processed;
 pub mod server;

@@ -28,6 +28,7 @@ mod election;
 mod findings;
 mod limits;
 mod objects;
+mod observing;
 mod running;
 mod serving;
 mod signals;

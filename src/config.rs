@@ -133,12 +133,14 @@ pub enum LogFormat {
 }
 
 /// What is logged.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Logs {
     /// Of requests, to stdout.
     pub access_log: AccessLogFormat,
     /// Whether queries stand in it.
     pub access_log_query: bool,
+    /// The part of the requests that went well which stands in it, from 0 to 1.
+    pub access_log_sample: f64,
     /// A filter as the `tracing` ecosystem writes it; checked.
     pub level: String,
     /// Of the process itself, to stderr.
@@ -243,6 +245,7 @@ impl Config {
             logs: Logs {
                 access_log: flags.access_log,
                 access_log_query: flags.access_log_query,
+                access_log_sample: flags.access_log_sample,
                 level: flags.log_level,
                 format: flags.log_format.unwrap_or(defaults.log_format),
             },

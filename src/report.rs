@@ -10,6 +10,7 @@ pub mod hint;
 pub mod json;
 pub mod outcome;
 pub mod policy;
+pub mod traffic;
 
 use std::fmt;
 use std::path::PathBuf;

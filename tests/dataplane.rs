@@ -30,11 +30,13 @@ mod dataplane {
     mod health_check;
     mod http2;
     mod https;
+    mod last_resort;
     pub(crate) mod log;
     mod many;
     mod network;
     mod pool;
     mod readmission;
+    mod record;
     mod retry;
     mod reuse;
     pub(crate) mod secured;

@@ -14,6 +14,7 @@ use std::{env, fs};
 
 use bywash::api::{crd, reference};
 use bywash::config::flags::{ClusterFlags, ServingFlags};
+use bywash::diagnose::advice::Code as Diagnosis;
 use bywash::failure::{Blame, Cause, RetryClass};
 use bywash::report::{Code, Severity};
 use bywash::telemetry::metrics::catalogue;
@@ -57,6 +58,13 @@ fn each_finding_is_explained_under_its_code() {
         })
         .collect();
     assert_eq!(documented, known);
+}
+
+#[test]
+fn each_diagnosis_is_explained_under_its_code() {
+    let documented: BTreeSet<String> = headings("docs/diagnosis.md", "### ").collect();
+    let codes = Diagnosis::ALL.iter().map(|code| code.as_str().to_owned());
+    assert_eq!(documented, codes.collect());
 }
 
 #[test]

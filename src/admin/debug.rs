@@ -1,4 +1,4 @@
-//! `/debug/processed`, `/debug/snapshot` and `/debug/findings`.
+//! `/debug/processed`, `/debug/snapshot`, `/debug/findings` and `/debug/failures`.
 
 use std::sync::Arc;
 
@@ -8,10 +8,11 @@ use tokio::sync::watch;
 
 use crate::report::{Finding, Severity};
 use crate::routing::snapshot::Snapshot;
+use crate::telemetry::recorder::Recorder;
 
 use super::processed::{self, Processed};
 use super::server::Pages;
-use super::{Answer, JSON, TEXT, answer, not_found};
+use super::{Answer, JSON, TEXT, answer, failures, not_found};
 
 /// What is served, and what is wrong with it.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +30,8 @@ pub struct Debug {
     pub processed: watch::Receiver<Processed>,
     /// What is served.
     pub state: watch::Receiver<State>,
+    /// What failed.
+    pub recorder: Arc<Recorder>,
 }
 
 impl Pages for Debug {
@@ -37,7 +40,8 @@ impl Pages for Debug {
             "/debug/processed" => processed::wait(self.processed.clone(), query).await,
             "/debug/snapshot" => self.snapshot(),
             "/debug/findings" => self.findings(),
-            _ => not_found("/debug/processed, /debug/snapshot or /debug/findings"),
+            "/debug/failures" => failures::show(&self.recorder, query),
+            _ => not_found("/debug/processed, /debug/snapshot, /debug/findings or /debug/failures"),
         }
     }
 }

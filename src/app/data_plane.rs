@@ -11,13 +11,14 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::{Config, RuntimeKind};
 use crate::failure::Cause;
-use crate::proxy::handler::Gateway;
+use crate::proxy::handler::{Gateway, Observers};
 use crate::proxy::serving::Serving;
 use crate::proxy::{self, DataPlane};
 use crate::report::Overload;
 use crate::routing::host::HostPattern;
 use crate::routing::policy::{AddressRules, Policy};
 use crate::routing::snapshot::{IngressName, Route, Snapshot, Target, VirtualHost};
+use crate::telemetry::failures::Failures;
 use crate::upstream::registry::{self, Registry};
 
 use super::serving::Joiner;
@@ -29,7 +30,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Binds its ports and starts its workers. What they serve can be replaced in the cell.
 pub(super) fn start(
     config: &Config,
-    telemetry: &Telemetry,
+    (telemetry, failures): (&Telemetry, Failures),
     (address_rules, identity): (AddressRules, &str),
 ) -> io::Result<(Joiner, DataPlane, Arc<ArcSwap<Serving>>)> {
     let metrics = &telemetry.metrics;
@@ -50,7 +51,10 @@ pub(super) fn start(
         Arc::clone(&in_force),
         registry,
         Arc::clone(metrics),
-        telemetry.access_log.clone(),
+        Observers {
+            access_log: telemetry.access_log.clone(),
+            failures,
+        },
     );
     let data_plane = DataPlane::start(&settings, gateway)?;
     Ok((joiner, data_plane, in_force))

@@ -24,10 +24,13 @@ use crate::report::Overload;
 use crate::routing::policy::AddressRules;
 use crate::status::Observed;
 use crate::stores::Source;
+use crate::telemetry::failures::Failures;
+use crate::telemetry::recorder::Recorder;
 use crate::translate;
 
 use super::Error;
 use super::data_plane;
+use super::observing::{self, Outcomes};
 use super::serving::{self, Announcements};
 use super::tasks::Tasks;
 use super::telemetry::Telemetry;
@@ -69,6 +72,8 @@ pub struct Running {
     state: watch::Receiver<State>,
     observed: watch::Receiver<Option<Arc<Observed>>>,
     overloads: watch::Receiver<Vec<Overload>>,
+    #[allow(dead_code, reason = "whoever writes conditions listens next")]
+    outcomes: Outcomes,
     tasks: Tasks,
     /// Gives up the Lease when `ending` becomes true, then ends.
     election: Option<JoinHandle<()>>,
@@ -117,14 +122,15 @@ impl Running {
             mut tasks,
         } = input;
         let ports = Ports::bind(config).await?;
+        let (failures, failed) = Failures::queue(&telemetry.metrics);
         let (joiner, data_plane, in_force) =
-            data_plane::start(config, telemetry, (address_rules, &identity)).map_err(|source| {
-                Error::Serve {
+            data_plane::start(config, (telemetry, failures), (address_rules, &identity)).map_err(
+                |source| Error::Serve {
                     http: shown_address(config.listen.http),
                     https: shown_address(config.listen.https),
                     source,
-                }
-            })?;
+                },
+            )?;
         let addresses = Addresses {
             http: data_plane.http_address(),
             https: data_plane.https_address(),
@@ -153,7 +159,20 @@ impl Running {
             observed,
             metrics: Arc::clone(&telemetry.metrics),
         };
-        tasks.serve(ports, telemetry, (ready, known, shown.clone()));
+        let (recorder, outcomes) = (
+            Arc::<Recorder>::default(),
+            Outcomes::new(&telemetry.metrics),
+        );
+        let debug = Debug {
+            processed: known,
+            state: shown.clone(),
+            recorder: Arc::clone(&recorder),
+        };
+        tasks.serve(ports, telemetry, (ready, debug));
+        tasks.spawn(
+            "observing failures",
+            observing::run(failed, recorder, outcomes.clone()),
+        );
         tasks.spawn("reconciling", reconcile::run(source, translation, publish));
         let (overloaded, overloads) = watch::channel(Vec::new());
         tasks.spawn(
@@ -170,6 +189,7 @@ impl Running {
             state: shown,
             observed: seen,
             overloads,
+            outcomes,
             tasks,
             election: None,
             ending: watch::channel(false).0,
@@ -199,6 +219,12 @@ impl Running {
     /// The upstreams that turn requests away.
     pub(super) fn overloads(&self) -> watch::Receiver<Vec<Overload>> {
         self.overloads.clone()
+    }
+
+    /// Where to hear of what fails.
+    #[allow(dead_code, reason = "whoever writes conditions listens next")]
+    pub(super) fn outcomes(&self) -> &Outcomes {
+        &self.outcomes
     }
 
     /// Adds a task that must run for as long as the process does.
@@ -242,11 +268,7 @@ impl Tasks {
         &mut self,
         ports: Ports,
         telemetry: &Telemetry,
-        (readiness, processed, state): (
-            watch::Receiver<Readiness>,
-            watch::Receiver<Processed>,
-            watch::Receiver<State>,
-        ),
+        (readiness, debug): (watch::Receiver<Readiness>, Debug),
     ) {
         if let Some(port) = ports.metrics {
             let probes = Probes {
@@ -257,7 +279,7 @@ impl Tasks {
             self.spawn("probes and metrics", port.serve(probes));
         }
         if let Some(port) = ports.admin {
-            self.spawn("debugging", port.serve(Debug { processed, state }));
+            self.spawn("debugging", port.serve(debug));
         }
     }
 }

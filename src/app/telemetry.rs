@@ -36,6 +36,7 @@ impl Telemetry {
         let Logs {
             access_log,
             access_log_query,
+            access_log_sample,
             level,
             format,
         } = &config.logs;
@@ -59,7 +60,12 @@ impl Telemetry {
         };
         let access_log = match format {
             Some(format) => {
-                let (log, writer) = AccessLog::start((format, query), workers, &metrics, out)
+                let settings = access_log::Settings {
+                    format,
+                    query,
+                    sample: *access_log_sample,
+                };
+                let (log, writer) = AccessLog::start(settings, workers, &metrics, out)
                     .map_err(StartError::Thread)?;
                 writers.push(writer);
                 log

@@ -211,6 +211,7 @@ fn config(http: SocketAddr) -> Config {
         logs: Logs {
             access_log: AccessLogFormat::Json,
             access_log_query: false,
+            access_log_sample: 1.0,
             level: "warn".to_owned(),
             format: LogFormat::Text,
         },

@@ -181,6 +181,10 @@ pub struct ServingFlags {
     )]
     pub access_log: AccessLogFormat,
 
+    /// Which part of the requests that went well is logged, from 0.0 to 1.0; what failed always is
+    #[arg(long, env = "BYWASH_ACCESS_LOG_SAMPLE", value_name = "SHARE", default_value = "1", value_parser = share, help_heading = "Logging")]
+    pub access_log_sample: f64,
+
     /// Log the query of URLs too; it often holds secrets
     #[arg(long, env = "BYWASH_ACCESS_LOG_QUERY", help_heading = "Logging")]
     pub access_log_query: bool,
@@ -264,6 +268,14 @@ fn workers(text: &str) -> Result<NonZeroUsize, &'static str> {
         return Err("not a number from 1 to 1024");
     }
     Ok(workers)
+}
+
+fn share(text: &str) -> Result<f64, &'static str> {
+    let share: f64 = text.parse().map_err(|_| "not a number from 0.0 to 1.0")?;
+    if !(0.0..=1.0).contains(&share) {
+        return Err("not a number from 0.0 to 1.0");
+    }
+    Ok(share)
 }
 
 pub(crate) fn dns_name(text: &str) -> Result<String, &'static str> {

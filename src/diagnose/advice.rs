@@ -135,6 +135,8 @@ codes! {
     NameNotResolved,
     /// There is no such Service.
     ServiceMissing,
+    /// The Service is of type `ExternalName`, which is not allowed.
+    ExternalNameForbidden,
     /// The Service has no such port.
     PortMissing,
     /// The Service asks for another protocol.

@@ -65,6 +65,11 @@ impl Cause {
         static ALL: LazyLock<Vec<Cause>> = LazyLock::new(Cause::all);
         ALL.iter().copied().find(|cause| cause.label() == label)
     }
+
+    /// A cause of this [`reason`](Self::reason).
+    pub fn reasoned(reason: &str) -> Option<Self> {
+        Self::all().into_iter().find(|it| it.reason() == reason)
+    }
 }
 
 #[cfg(test)]

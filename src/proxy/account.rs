@@ -7,19 +7,22 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Version};
 
 use crate::failure::Cause;
 use crate::report::outcome::Attempt;
-use crate::telemetry::access_log::{AccessLog, Record, Try};
 use crate::telemetry::metrics::RouteMetrics;
 use crate::upstream::live::Upstream;
 
 use super::client::ClientContext;
+use super::handler::Observers;
 use super::request_id::RequestId;
 use super::serving::{LiveRoute, LiveTarget};
+
+mod telling;
 
 /// A request in progress.
 pub(super) struct Account {
@@ -35,20 +38,19 @@ pub(super) struct Account {
     /// Counts where no route matched.
     unrouted: Arc<RouteMetrics>,
     ending: Ending,
-    log: Option<Box<Described>>,
+    asked: Described,
+    logged: bool,
+    observers: Arc<Observers>,
 }
 
-/// What only the log wants to know.
+/// What was asked for, as whoever is told of the request wants to know it; nothing of it is copied.
 pub(super) struct Described {
-    pub(super) log: AccessLog,
-    pub(super) time: SystemTime,
     pub(super) client: IpAddr,
     pub(super) method: Method,
-    pub(super) host: Box<str>,
-    pub(super) path: Box<str>,
-    pub(super) query: Option<Box<str>>,
+    pub(super) host: Arc<str>,
+    /// As it was routed on; absent where that could not be read.
+    pub(super) target: Option<PathAndQuery>,
     pub(super) version: Version,
-    pub(super) tls: Option<&'static str>,
     pub(super) user_agent: Option<HeaderValue>,
 }
 
@@ -65,8 +67,8 @@ impl Account {
     pub(super) fn open(
         (started, client): (Instant, Arc<ClientContext>),
         id: RequestId,
-        unrouted: Arc<RouteMetrics>,
-        log: Option<Box<Described>>,
+        (unrouted, observers): (Arc<RouteMetrics>, Arc<Observers>),
+        asked: Described,
     ) -> Box<Self> {
         Box::new(Self {
             started,
@@ -83,7 +85,9 @@ impl Account {
                 cause: None,
                 complete: false,
             },
-            log,
+            asked,
+            logged: observers.access_log.is_on(),
+            observers,
         })
     }
 
@@ -99,14 +103,12 @@ impl Account {
 
     /// Behind trusted proxies the client is not the peer.
     pub(super) fn sent_by(&mut self, address: IpAddr) {
-        if let Some(described) = &mut self.log {
-            described.client = address;
-        }
+        self.asked.client = address;
     }
 
     /// The request is not to be written to the access log.
     pub(super) fn unlogged(&mut self) {
-        self.log = None;
+        self.logged = false;
     }
 
     /// A response head is about to be sent; `cause` if it is one of ours, for a failure.
@@ -127,52 +129,6 @@ impl Account {
     pub(super) fn broken(&mut self, cause: Cause) {
         self.ending.cause = Some(cause);
         self.ending.complete = true;
-    }
-
-    fn write(&self, ending: Ending, described: &Described) {
-        let tries: Vec<Try> = self
-            .attempts
-            .iter()
-            .map(|attempt| Try {
-                endpoint: attempt.endpoint,
-                status: attempt.status,
-                cause: attempt.cause,
-                duration: attempt.duration,
-                fallback: attempt.fallback,
-            })
-            .collect();
-        let upstream = self.route.as_ref().and_then(|route| match &route.target {
-            LiveTarget::Upstream(upstream) => Some(upstream.id().to_string()),
-            LiveTarget::Unavailable(_) => None,
-        });
-        described.log.record(
-            self.client.worker,
-            &Record {
-                time: described.time,
-                id: self.id.as_str(),
-                client: described.client,
-                method: described.method.as_str(),
-                host: Some(&*described.host).filter(|host| !host.is_empty()),
-                path: &described.path,
-                query: described.query.as_deref(),
-                protocol: protocol(described.version),
-                tls: described.tls,
-                status: ending.status,
-                cause: ending.cause,
-                bytes_received: self.bytes_received,
-                bytes_sent: self.bytes_sent,
-                duration: self.started.elapsed(),
-                ingress_namespace: self.route.as_ref().map(|route| &*route.ingress.namespace),
-                ingress: self.route.as_ref().map(|route| &*route.ingress.name),
-                upstream: upstream.as_deref(),
-                fallback: self.by_fallback,
-                user_agent: described
-                    .user_agent
-                    .as_ref()
-                    .and_then(|value| value.to_str().ok()),
-                attempts: &tries,
-            },
-        );
     }
 }
 
@@ -204,85 +160,15 @@ impl Drop for Account {
             },
             ending => ending,
         };
+        let took = self.started.elapsed();
         let metrics = self
             .route
             .as_ref()
             .map_or(&self.unrouted, |route| &route.metrics);
-        metrics.record(
-            self.client.worker,
-            ending.status,
-            ending.cause,
-            self.started.elapsed(),
-        );
-        if let Some(described) = &self.log {
-            self.write(ending, described);
-        }
-    }
-}
-
-fn protocol(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_11 => "HTTP/1.1",
-        _ => "HTTP/2",
+        metrics.record(self.client.worker, ending.status, ending.cause, took);
+        self.tell(ending, took);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-
-    use http::HeaderMap;
-
-    use super::*;
-    use crate::proxy::client::{ConnectionState, Shutdown};
-    use crate::proxy::forwarded::{Peer, TrustedProxies};
-    use crate::telemetry::metrics::Metrics;
-
-    /// What the metrics say of a request that ends with this.
-    fn counted(end: impl FnOnce(Box<Account>, &Shutdown)) -> String {
-        let (metrics, shutdown) = (Metrics::new(1), Arc::<Shutdown>::default());
-        let client = ClientContext {
-            peer: Peer::new(([192, 0, 2, 1], 1).into(), &TrustedProxies::new(&[])),
-            tls: None,
-            worker: 0,
-            state: Arc::new(ConnectionState::new(Arc::clone(&shutdown))),
-        };
-        let id = RequestId::assign(&mut HeaderMap::new(), false);
-        let begun = (Instant::now(), Arc::new(client));
-        // Counted for as long as somebody holds it.
-        let unrouted = metrics.unrouted();
-        let account = Account::open(begun, id, Arc::clone(&unrouted), None);
-        end(account, &shutdown);
-        let text = metrics.encode().unwrap();
-        let lines = text.lines().filter(|line| line.ends_with(" 1"));
-        lines.collect::<Vec<_>>().join("\n")
-    }
-
-    #[test]
-    fn a_request_that_is_dropped_is_one_that_its_client_left() {
-        let text = counted(|account, _| drop(account));
-        assert!(text.contains("status=\"499\""), "{text}");
-        assert!(text.contains("cause=\"client_aborted\""), "{text}");
-    }
-
-    #[test]
-    fn a_request_that_meets_a_fault_of_ours_is_an_internal_error() {
-        let text = counted(|account, _| {
-            let panics = AssertUnwindSafe(move || {
-                let _account = account;
-                panic!("a fault of ours");
-            });
-            assert!(catch_unwind(panics).is_err());
-        });
-        assert!(text.contains("status=\"500\""), "{text}");
-        assert!(text.contains("cause=\"internal\""), "{text}");
-    }
-
-    #[test]
-    fn a_request_that_is_cut_off_is_neither() {
-        let text = counted(|_account, shutdown| shutdown.cut_off());
-        assert!(text.contains("status=\"503\""), "{text}");
-        assert!(text.contains("cause=\"cut_off\""), "{text}");
-    }
-}
+mod tests;

@@ -12,9 +12,10 @@ use tokio::time::Sleep;
 
 use crate::failure::Cause;
 use crate::report::hint::Hint;
-use crate::report::outcome::Attempt;
+use crate::report::outcome::{Attempt, Stop};
 use crate::routing::policy::Policy;
 use crate::upstream::breaker::RequestPermit;
+use crate::upstream::classify::detail;
 use crate::upstream::connection::Connection;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::live::Upstream;
@@ -58,8 +59,10 @@ pub(super) struct Attempts<'a> {
     pub(super) memory: &'a Arc<ReplayMemory>,
     /// A valid answer to an earlier attempt, which is given if nothing better comes.
     pub(super) said: Option<Reading>,
-    /// What has been tried, for the account.
-    pub(super) made: Vec<Attempt>,
+    /// When the request's head had been read.
+    pub(super) begun: Instant,
+    /// What has been tried, in the account of the request, which may be closed at any moment.
+    pub(super) made: &'a mut Vec<Attempt>,
     pub(super) progress: Progress,
     /// Counts the request where requests are limited.
     pub(super) admitted: Option<RequestPermit>,
@@ -115,7 +118,7 @@ impl Attempts<'_> {
         self.progress.idempotent = is_idempotent(&self.head.method);
         self.admitted = match self.upstream.admit() {
             Ok(admitted) => admitted,
-            Err(cause) => return Err(self.end(None, cause)),
+            Err(cause) => return Err(self.end(None, (cause, Stop::Cause))),
         };
         let mut tried = Tried::default();
         let mut again: Option<Chosen> = None;
@@ -135,16 +138,20 @@ impl Attempts<'_> {
                 Some(same) => same,
                 None => match self.next(&tried).await {
                     Ok(chosen) => chosen,
-                    Err(cause) => return Err(self.end(last, cause)),
+                    Err(why) => return Err(self.end(last, why)),
                 },
             };
             if !reconnecting {
                 tried.endpoints.push(chosen.endpoint.address());
             }
             let started = Instant::now();
+            self.begin(&chosen, started);
             let mut miss = match self.attempt(&chosen.endpoint, reconnecting).await {
                 Ok(Some(answer)) => return Ok(self.taken(chosen, started, answer)),
-                Ok(None) => continue,
+                Ok(None) => {
+                    self.made.pop();
+                    continue;
+                }
                 Err(miss) => miss,
             };
             let on = (&*chosen.endpoint, chosen.trial.is_some());
@@ -156,7 +163,7 @@ impl Attempts<'_> {
             }
             tried.failed(chosen.endpoint.address(), miss.failed);
             self.hold_against(&chosen.endpoint, chosen.trial, miss.failed);
-            if next == Next::Stop {
+            if let Next::Stop(_) = next {
                 return Err(Box::new(miss));
             }
             last = Some(miss.failed);
@@ -206,7 +213,9 @@ impl Attempts<'_> {
             Some(upload) => upload.next_attempt().ok_or(Cause::Internal)?,
         };
         let request = Request::from_parts(self.head.clone(), body);
-        let response = self.exchange(&mut connection, request).await?;
+        let exchanged = self.exchange(&mut connection, request).await;
+        self.moved(connection.moved());
+        let response = exchanged?;
         let retry = &self.policy.retry;
         let verdict = judge(&response, &self.head.method, self.upgrade, retry);
         let status = response.status().as_u16();
@@ -257,7 +266,7 @@ impl Attempts<'_> {
             }
             let uploading =
                 matches!(turn(self.upload.as_deref()), Some(turn) if !turn.is_finished());
-            let wake = match self.upload {
+            let wake = match watch {
                 Some(_) if uploading => Instant::now() + LOOK.min(self.clock.attention()),
                 Some(_) => Instant::now() + LOOK,
                 None => deadline,
@@ -283,7 +292,7 @@ impl Attempts<'_> {
                     stale: reused && !error.answered && closes(error.cause),
                 },
                 hint: error.hint,
-                detail: Some(error.detail.to_string().into()),
+                detail: Some(detail(&error.detail)),
                 ..error.cause.into()
             },
         })

@@ -31,6 +31,8 @@ pub(crate) struct ClientContext {
 pub(crate) struct TlsSession {
     /// The protocol's version, as logs name it.
     pub(crate) version: &'static str,
+    /// The name that the client asked for (RFC 6066 section 3).
+    pub(crate) server_name: Option<Box<str>>,
     /// Whether HTTP/2 was chosen (RFC 7301).
     pub(crate) h2: bool,
 }

@@ -7,7 +7,7 @@
 use std::future::ready;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use futures::future::Either;
@@ -20,6 +20,7 @@ use hyper::body::Incoming;
 use crate::failure::Cause;
 use crate::routing::policy::{Policy, ProxyStatus};
 use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::failures::Failures;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::registry::Registry;
 use crate::upstream::upload::{ReplayMemory, Upload};
@@ -44,9 +45,18 @@ pub struct Gateway {
     pub(super) serving: Arc<ArcSwap<Serving>>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) proxies: TrustedProxies,
-    access_log: AccessLog,
+    observers: Arc<Observers>,
     relay: Arc<Relay>,
     loops: LoopGuard,
+}
+
+/// Who is told how requests ended.
+#[derive(Clone, Debug)]
+pub struct Observers {
+    /// Of each.
+    pub access_log: AccessLog,
+    /// Of those that failed, or of which an attempt did.
+    pub failures: Failures,
 }
 
 impl Gateway {
@@ -57,7 +67,7 @@ impl Gateway {
         serving: Arc<ArcSwap<Serving>>,
         registry: Arc<Registry>,
         metrics: Arc<Metrics>,
-        access_log: AccessLog,
+        observers: Observers,
     ) -> Arc<Self> {
         let relay = Relay {
             registry,
@@ -68,7 +78,7 @@ impl Gateway {
             serving,
             metrics,
             proxies: TrustedProxies::new(&settings.trusted_proxies),
-            access_log,
+            observers: Arc::new(observers),
             relay: Arc::new(relay),
             loops: LoopGuard::new(identity),
         })
@@ -104,8 +114,8 @@ impl Gateway {
         let id = RequestId::assign(&mut parts.headers, client.peer.trusted);
         let serving = self.serving.load();
         let described = self.describe(client, &parts, checked.as_ref().ok());
-        let unrouted = Arc::clone(&serving.unrouted);
-        let mut account = Account::open((started, Arc::clone(client)), id, unrouted, described);
+        let counts = (Arc::clone(&serving.unrouted), Arc::clone(&self.observers));
+        let mut account = Account::open((started, Arc::clone(client)), id, counts, described);
         let mut asked = Asked {
             method: parts.method.clone(),
             http1: parts.version != Version::HTTP_2,
@@ -196,26 +206,21 @@ impl Gateway {
         Ok(sender)
     }
 
-    fn describe(
-        &self,
-        client: &ClientContext,
-        parts: &Parts,
-        head: Option<&Head>,
-    ) -> Option<Box<Described>> {
-        self.access_log.is_on().then(|| {
-            Box::new(Described {
-                log: self.access_log.clone(),
-                time: SystemTime::now(),
-                client: client.peer.address.ip(),
-                method: parts.method.clone(),
-                host: head.map(|head| head.host.clone()).unwrap_or_default(),
-                path: head.map_or_else(|| parts.uri.path().into(), |head| head.path().into()),
-                query: parts.uri.query().map(Into::into),
-                version: parts.version,
-                tls: client.tls.as_ref().map(|session| session.version),
-                user_agent: parts.headers.get(USER_AGENT).cloned(),
-            })
-        })
+    fn describe(&self, client: &ClientContext, parts: &Parts, head: Option<&Head>) -> Described {
+        let user_agent = parts.headers.get(USER_AGENT);
+        Described {
+            client: client.peer.address.ip(),
+            method: parts.method.clone(),
+            host: head.map(|head| Arc::clone(&head.host)).unwrap_or_default(),
+            target: match head {
+                Some(head) => Some(head.target.clone()),
+                None => parts.uri.path_and_query().cloned(),
+            },
+            version: parts.version,
+            user_agent: user_agent
+                .filter(|_| self.observers.access_log.is_on())
+                .cloned(),
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
+use std::sync::Arc;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
@@ -25,7 +26,7 @@ use crate::routing::canonical::canonical_path;
 pub(crate) struct Head {
     /// The host to route on: lower case, no port, no trailing dot; an IPv6 literal keeps its
     /// brackets. Empty only for HTTP/1.0 without `Host`.
-    pub(crate) host: Box<str>,
+    pub(crate) host: Arc<str>,
     /// The port, if the client wrote one.
     pub(crate) port: Option<u16>,
     /// The `Host` field for the upstream: as the client wrote it, or the authority of its target.
@@ -81,7 +82,7 @@ pub(crate) fn check(parts: &Parts) -> Result<Head, ClientFault> {
 /// A host and port, normalized for comparison.
 #[derive(PartialEq, Eq)]
 struct Name {
-    host: Box<str>,
+    host: Arc<str>,
     port: Option<u16>,
 }
 
@@ -119,7 +120,7 @@ fn authority(parts: &Parts) -> Result<(HeaderValue, Name), ClientFault> {
         _ if parts.version == Version::HTTP_10 => Ok((
             HeaderValue::from_static(""),
             Name {
-                host: Box::default(),
+                host: Arc::default(),
                 port: None,
             },
         )),
@@ -151,8 +152,10 @@ fn name(text: &str) -> Option<Name> {
     if !host.starts_with('[') && !is_dns_name(host) {
         return None;
     }
-    let mut host: Box<str> = host.into();
-    host.make_ascii_lowercase();
+    let mut host: Arc<str> = host.into();
+    if let Some(host) = Arc::get_mut(&mut host) {
+        host.make_ascii_lowercase();
+    }
     Some(Name { host, port })
 }
 

@@ -79,6 +79,8 @@ impl Relay {
         };
         let started = request.account.started;
         let upload = request.upload.take();
+        // Most need no second attempt.
+        request.account.attempts.reserve_exact(1);
         let mut attempts = Attempts {
             upstream,
             policy,
@@ -102,7 +104,8 @@ impl Relay {
             timer: Box::pin(tokio::time::sleep(own.timeouts.request)),
             memory: &self.replay_memory,
             said: None,
-            made: Vec::with_capacity(1),
+            begun: started,
+            made: &mut request.account.attempts,
             progress: Progress::default(),
             admitted: None,
             fallback,
@@ -118,7 +121,6 @@ impl Relay {
         };
         let Attempts {
             timer,
-            made,
             upload,
             fallback: unasked,
             instead,
@@ -127,7 +129,6 @@ impl Relay {
         if unasked.is_none() && fallback.is_some() {
             route.metrics.fell_back(worker);
         }
-        request.account.attempts = made;
         let by_fallback = instead.zip(fallback);
         let mut answer = match result {
             Ok(answer) => answer,

@@ -19,7 +19,7 @@ use tokio::time::Sleep;
 use crate::failure::{Blame, Cause, ClientFault};
 use crate::routing::policy::upstream::ConnectionPool;
 use crate::upstream::breaker::RequestPermit;
-use crate::upstream::classify::body_failure;
+use crate::upstream::classify::{body_failure, detail};
 use crate::upstream::connection::Connection;
 use crate::upstream::endpoint::{Endpoint, InFlight};
 use crate::upstream::readmission::Trial;
@@ -140,7 +140,7 @@ impl Streaming {
         self.waiting = false;
         Poll::Ready(match next {
             Some(Ok(frame)) => Some(Ok(self.pass(frame))),
-            Some(Err(error)) => Some(Err(self.fail(body_failure(&error)))),
+            Some(Err(error)) => Some(Err(self.fail(body_failure(&error), detail(&error)))),
             None => {
                 self.settle();
                 None
@@ -161,12 +161,15 @@ impl Streaming {
             ready!(self.timer.as_mut().poll(cx));
             // An endpoint that waits for the client's bytes is not silent.
             let Some(since) = self.client_pauses_since() else {
-                return Poll::Ready(Some(Err(self.fail(Cause::BodyTimeout))));
+                let silence = format!("nothing came for {:?}", self.read_timeout);
+                let error = self.fail(Cause::BodyTimeout, silence.into());
+                return Poll::Ready(Some(Err(error)));
             };
             let deadline = since + self.client_body_timeout;
             if deadline <= Instant::now() {
                 let cause = Cause::BadRequest(ClientFault::BodyTimeout);
-                return Poll::Ready(Some(Err(self.fail(cause))));
+                let error = self.fail(cause, Box::default());
+                return Poll::Ready(Some(Err(error)));
             }
             self.timer.as_mut().reset(deadline.into());
         }
@@ -216,7 +219,7 @@ impl Streaming {
         }
     }
 
-    fn fail(&mut self, cause: Cause) -> io::Error {
+    fn fail(&mut self, cause: Cause, detail: Box<str>) -> io::Error {
         let fault = self.lease.as_ref().and_then(Lease::client_fault);
         let cause = fault.unwrap_or(cause);
         self.account.broken(cause);
@@ -226,10 +229,15 @@ impl Streaming {
             && let Some(upstream) = self.account.served_by()
         {
             let now = Instant::now();
+            let received = lease.connection.moved().read;
             lease
                 .endpoint
                 .failed(Duration::ZERO, upstream.typical(now), now);
             upstream.attempt_failed(&lease.endpoint, (cause, lease.trial), now);
+            if let Some(answered) = self.account.attempts.last_mut() {
+                answered.received = received;
+                answered.detail = Some(detail);
+            }
         }
         io::Error::new(io::ErrorKind::UnexpectedEof, cause)
     }

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::failure::{Cause, RetryClass};
+use crate::report::outcome::Stop;
 use crate::routing::policy::{Retry, RetryOn};
 
 /// A failed attempt, as far as the decision depends on it.
@@ -78,26 +79,47 @@ pub(super) enum Next {
     Reconnect,
     /// Another endpoint.
     Another,
-    /// Nothing: the request failed.
-    Stop,
+    /// Nothing, for this reason: the request failed.
+    Stop(Stop),
 }
 
 /// Decides. `progress` includes the failed attempt.
 pub(super) fn decide(policy: &Retry, failed: Failed, progress: Progress) -> Next {
-    let never = failed.cause.retry_class() == RetryClass::Never;
-    let repeatable = !never && is_repeatable(policy, failed, progress);
-    if !repeatable || !progress.replayable || progress.elapsed >= policy.within {
-        return Next::Stop;
+    match stops_all(policy, failed, progress) {
+        Some(stop) => Next::Stop(stop),
+        None if failed.stale => Next::Reconnect,
+        None => stops_another(policy, failed, progress).map_or(Next::Another, Next::Stop),
     }
-    if failed.stale {
-        return Next::Reconnect;
+}
+
+/// Why the request is not sent again at all, be it to the same endpoint.
+fn stops_all(policy: &Retry, failed: Failed, progress: Progress) -> Option<Stop> {
+    if failed.cause == Cause::DeadlineExceeded {
+        Some(Stop::Deadline)
+    } else if failed.cause.retry_class() == RetryClass::Never {
+        Some(Stop::Cause)
+    } else if !is_repeatable(policy, failed, progress) {
+        Some(Stop::NotIdempotent)
+    } else if !progress.replayable {
+        Some(Stop::NotReplayable)
+    } else if progress.elapsed >= policy.within {
+        Some(Stop::Within)
+    } else {
+        None
     }
-    let poisonous = progress.broken_off >= 2;
-    let listed = is_listed(policy.on, failed.cause);
-    if progress.attempts >= policy.attempts || poisonous || !listed {
-        return Next::Stop;
+}
+
+/// Why it is not sent to another endpoint.
+fn stops_another(policy: &Retry, failed: Failed, progress: Progress) -> Option<Stop> {
+    if !is_listed(policy.on, failed.cause) {
+        Some(Stop::NotListed)
+    } else if progress.broken_off >= 2 {
+        Some(Stop::Poison)
+    } else if progress.attempts >= policy.attempts {
+        Some(Stop::Attempts)
+    } else {
+        None
     }
-    Next::Another
 }
 
 /// Whether a request that failed may be sent to the upstream that stands in. What no other endpoint

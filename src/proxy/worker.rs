@@ -221,6 +221,7 @@ async fn handshake(
                     Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
                     _ => "TLSv1.3",
                 },
+                server_name: connection.server_name().map(Into::into),
                 h2: connection.alpn_protocol() == Some(b"h2"),
             };
             Some((Transport::Tls(Box::new(stream)), Some(session)))

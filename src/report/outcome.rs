@@ -29,8 +29,8 @@ pub struct Attempt {
     pub status: Option<u16>,
     /// From the end of the request's head to the choice of the endpoint.
     pub started: Duration,
-    /// From the choice of the endpoint to the connection, TLS included; absent on one that was open
-    /// already, and where none came about.
+    /// How long it took to open a connection, TLS included; absent where one was open already, and
+    /// where none came about.
     pub connected: Option<Duration>,
     /// From the choice of the endpoint to the head or the failure.
     pub duration: Duration,
@@ -184,9 +184,12 @@ impl Outcome {
         self.cause.is_some_and(is_ours)
     }
 
-    /// Whether there is anything to tell about it: it failed, or an attempt did.
-    pub fn is_of_note(&self) -> bool {
-        is_of_note(self.cause, &self.attempts)
+    /// The memory that it takes, in bytes; what is shared is not counted.
+    pub fn size(&self) -> usize {
+        let details = self.attempts.iter().filter_map(|it| it.detail.as_ref());
+        let texts = [&self.request_id, &self.method, &self.host, &self.path];
+        let texts = texts.into_iter().chain(details).map(|text| text.len());
+        size_of::<Self>() + self.attempts.capacity() * size_of::<Attempt>() + texts.sum::<usize>()
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Policy {
     pub maintenance: Option<Maintenance>,
     /// Paths whose requests are passed on without help: no retry, no error page, no access log.
     pub bypass: Vec<PathRule>,
+    /// The policies that it is made of, `namespace/name`, the most specific first: for logs.
+    pub origin: Arc<[Box<str>]>,
     /// How the upstream is treated: by all requests alike, so that it is a part of its identity.
     pub upstream: Arc<UpstreamPolicy>,
 }

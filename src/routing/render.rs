@@ -108,6 +108,8 @@ fn write_policy(f: &mut Formatter<'_>, policy: &Policy) -> fmt::Result {
         tls_redirect,
         maintenance,
         bypass,
+        // Said by the statuses of these policies.
+        origin: _,
         // Said with the target, whose identity it is.
         upstream: _,
     } = policy;

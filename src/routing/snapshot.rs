@@ -126,6 +126,19 @@ impl UpstreamId {
     }
 }
 
+impl ServicePort {
+    /// Reads what [`Display`](fmt::Display) writes, `namespace/name:port`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (namespace, rest) = text.split_once('/')?;
+        let (name, port) = rest.rsplit_once(':')?;
+        Some(Self {
+            namespace: namespace.into(),
+            name: name.into(),
+            port: port.parse().ok()?,
+        })
+    }
+}
+
 impl fmt::Display for UpstreamId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.service.fmt(f)

@@ -235,3 +235,6 @@ fn ports(slices: &[Arc<EndpointSlice>]) -> Vec<u16> {
 fn number(port: i32) -> u16 {
     u16::try_from(port).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

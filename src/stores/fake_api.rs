@@ -153,12 +153,23 @@ impl State {
             .is_some_and(|last| last.ends_with('s'));
         match self.objects.get(&path) {
             Some(object) => (StatusCode::OK, object.clone()),
-            None if collection => (
-                StatusCode::OK,
-                json!({"metadata": {"resourceVersion": "1"}, "items": []}),
-            ),
+            None if collection => {
+                let items = self.items(&path);
+                let list = json!({"metadata": {"resourceVersion": "1"}, "items": items});
+                (StatusCode::OK, list)
+            }
             None => (StatusCode::NOT_FOUND, failure(StatusCode::NOT_FOUND)),
         }
+    }
+
+    fn items(&self, collection: &str) -> Vec<&Value> {
+        let within = |path: &str| {
+            let rest = path.strip_prefix(collection)?.strip_prefix('/')?;
+            Some(!rest.contains('/'))
+        };
+        let objects = self.objects.iter();
+        let items = objects.filter(|(path, _)| within(path).unwrap_or(false));
+        items.map(|(_, object)| object).collect()
     }
 }
 

@@ -6,15 +6,18 @@
 //! may change places within the few milliseconds for which they are gathered.
 //!
 //! The query of a URL often carries secrets (tokens, names), so that it is logged only when asked for.
+//! Requests that went well may be sampled, where they are too many to be kept.
 
 use std::io::{self, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
 use crate::failure::Cause;
+use crate::report::json::{label, millis, timestamp};
+use crate::report::outcome::Attempt;
 
 use super::metrics::Metrics;
 use super::spool::{Spool, SpoolWriter};
@@ -40,14 +43,24 @@ pub enum Query {
     Shown,
 }
 
+/// What is logged, and how.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings {
+    /// How a line looks.
+    pub format: Format,
+    /// Whether the query is part of it.
+    pub query: Query,
+    /// The part of the requests that went well, from 0 to 1; failures are always logged.
+    pub sample: f64,
+}
+
 /// Where records are left; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct AccessLog(Option<Open>);
 
 #[derive(Clone, Debug)]
 struct Open {
-    format: Format,
-    query: Query,
+    settings: Settings,
     spool: Spool,
     metrics: Arc<Metrics>,
 }
@@ -77,6 +90,9 @@ pub struct Record<'a> {
     /// `TLSv1.3`; absent on plain connections.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<&'a str>,
+    /// The name that the client asked for in the TLS handshake, where that is not the host.
+    #[serde(rename = "tls_server_name", skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<&'a str>,
     /// The status sent; 499 if the client had left.
     pub status: u16,
     /// Why it failed, if it did.
@@ -89,15 +105,31 @@ pub struct Record<'a> {
     /// From the end of the request head to the end of the response.
     #[serde(rename = "duration_ms", serialize_with = "millis")]
     pub duration: Duration,
+    /// From the head of an endpoint's response to its end; absent where none answered.
+    #[serde(
+        rename = "body_ms",
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "some_millis"
+    )]
+    pub body: Option<Duration>,
     /// The namespace of the Ingress that matched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ingress_namespace: Option<&'a str>,
     /// The Ingress that matched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ingress: Option<&'a str>,
-    /// The upstream, `namespace/service:port`.
+    /// The namespace of the Service behind it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_namespace: Option<&'a str>,
+    /// The Service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<&'a str>,
+    /// The upstream, `namespace/service:port`, as metrics call it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<&'a str>,
+    /// The policies in force, `namespace/name`.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub policies: &'a [Box<str>],
     /// Whether the answer is that of the upstream which stands in.
     #[serde(skip_serializing_if = "is_false")]
     pub fallback: bool,
@@ -106,27 +138,7 @@ pub struct Record<'a> {
     pub user_agent: Option<&'a str>,
     /// The tries, in order.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub attempts: &'a [Try],
-}
-
-/// One try on one endpoint.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Try {
-    /// Where; absent when no endpoint was chosen.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub endpoint: Option<SocketAddr>,
-    /// The status received, if a response head was.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
-    /// How it failed, if it did.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "label")]
-    pub cause: Option<Cause>,
-    /// From the choice of the endpoint to the head or the failure.
-    #[serde(rename = "duration_ms", serialize_with = "millis")]
-    pub duration: Duration,
-    /// Whether it was at the upstream that stands in.
-    #[serde(skip_serializing_if = "is_false")]
-    pub fallback: bool,
+    pub attempts: &'a [Attempt],
 }
 
 impl AccessLog {
@@ -140,15 +152,14 @@ impl AccessLog {
     /// # Errors
     /// When the operating system has no thread left.
     pub fn start(
-        (format, query): (Format, Query),
+        settings: Settings,
         workers: usize,
         metrics: &Arc<Metrics>,
         out: impl Write + Send + 'static,
     ) -> io::Result<(Self, SpoolWriter)> {
         let (spool, writer) = Spool::start("access-log", workers, out)?;
         let open = Open {
-            format,
-            query,
+            settings,
             spool,
             metrics: Arc::clone(metrics),
         };
@@ -160,11 +171,18 @@ impl AccessLog {
         self.0.is_some()
     }
 
+    /// Whether a request that went well is logged; `draw` gives a number from 0 to 1.
+    pub fn samples(&self, draw: impl FnOnce() -> f64) -> bool {
+        let Some(Open { settings, .. }) = &self.0 else {
+            return false;
+        };
+        settings.sample >= 1.0 || draw() < settings.sample
+    }
+
     /// Logs a request that a worker has finished.
     pub fn record(&self, worker: usize, record: &Record<'_>) {
         let Some(Open {
-            format,
-            query,
+            settings,
             spool,
             metrics,
         }) = &self.0
@@ -172,12 +190,12 @@ impl AccessLog {
             return;
         };
         let mut record = *record;
-        if *query == Query::Hidden {
+        if settings.query == Query::Hidden {
             record.query = None;
         }
         let taken = spool.append(worker, |lines| {
             let start = lines.len();
-            let written = match format {
+            let written = match settings.format {
                 Format::Json => serde_json::to_writer(&mut *lines, &record).is_ok(),
                 Format::Clf => clf::write(lines, &record).is_ok(),
             };
@@ -193,15 +211,11 @@ impl AccessLog {
     }
 }
 
-/// RFC 3339 with milliseconds, in UTC.
-fn timestamp<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-    let time = jiff::Timestamp::try_from(*time).unwrap_or_default();
-    serializer.collect_str(&format_args!("{time:.3}"))
-}
-
-fn millis<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    let micros = u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
-    serializer.serialize_f64(f64::from(micros) / 1000.0)
+fn some_millis<S: Serializer>(
+    duration: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    millis(&duration.unwrap_or_default(), serializer)
 }
 
 #[expect(
@@ -212,120 +226,5 @@ fn is_false(value: &bool) -> bool {
     !*value
 }
 
-fn label<S: Serializer>(cause: &Option<Cause>, serializer: S) -> Result<S::Ok, S::Error> {
-    cause.map(Cause::label).serialize(serializer)
-}
-
 #[cfg(test)]
-mod tests {
-    use std::sync::mpsc::{Sender, channel};
-
-    use super::*;
-
-    struct Lines(Sender<Vec<u8>>);
-
-    impl Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.send(bytes.to_vec()).map_err(io::Error::other)?;
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    fn logged(format: Format, query: Query, record: &Record<'_>) -> String {
-        let (sender, lines) = channel();
-        let metrics = Metrics::new(1);
-        let settings = (format, query);
-        let (log, writer) = AccessLog::start(settings, 1, &metrics, Lines(sender)).unwrap();
-        log.record(0, record);
-        assert!(writer.finish(Duration::from_secs(10)));
-        String::from_utf8(lines.recv().unwrap()).unwrap()
-    }
-
-    fn record<'a>(attempts: &'a [Try]) -> Record<'a> {
-        Record {
-            time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
-            id: "01J0",
-            client: [192, 0, 2, 7].into(),
-            method: "GET",
-            host: Some("shop.example"),
-            path: "/cart\"\n",
-            query: Some("token=secret"),
-            protocol: "HTTP/1.1",
-            tls: None,
-            status: 502,
-            cause: Some(Cause::ConnectionRefused),
-            bytes_received: 0,
-            bytes_sent: 33,
-            duration: Duration::from_micros(1500),
-            ingress_namespace: Some("shop"),
-            ingress: Some("cart"),
-            upstream: Some("shop/cart:80"),
-            fallback: false,
-            user_agent: None,
-            attempts,
-        }
-    }
-
-    #[test]
-    fn a_json_line_names_the_cause_and_each_attempt() {
-        let attempts = [Try {
-            endpoint: Some(([10, 244, 0, 7], 8080).into()),
-            status: None,
-            cause: Some(Cause::ConnectionRefused),
-            duration: Duration::from_micros(250),
-            fallback: false,
-        }];
-        let line = logged(Format::Json, Query::Hidden, &record(&attempts));
-        assert_eq!(line.matches('\n').count(), 1);
-        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-        let expected = serde_json::json!({
-            "time": "2023-11-14T22:13:20.123Z",
-            "id": "01J0",
-            "client": "192.0.2.7",
-            "method": "GET",
-            "host": "shop.example",
-            "path": "/cart\"\n",
-            "protocol": "HTTP/1.1",
-            "status": 502,
-            "cause": "connection_refused",
-            "bytes_received": 0,
-            "bytes_sent": 33,
-            "duration_ms": 1.5,
-            "ingress_namespace": "shop",
-            "ingress": "cart",
-            "upstream": "shop/cart:80",
-            "attempts": [
-                {"endpoint": "10.244.0.7:8080", "cause": "connection_refused", "duration_ms": 0.25},
-            ],
-        });
-        assert_eq!(line, expected);
-    }
-
-    #[test]
-    fn the_query_is_logged_only_when_asked_for() {
-        let hidden = logged(Format::Json, Query::Hidden, &record(&[]));
-        assert!(!hidden.contains("secret"), "{hidden}");
-        let shown = logged(Format::Json, Query::Shown, &record(&[]));
-        assert!(shown.contains(r#""query":"token=secret""#), "{shown}");
-    }
-
-    #[test]
-    fn a_line_of_the_common_log_format_cannot_be_forged() {
-        let line = logged(Format::Clf, Query::Shown, &record(&[]));
-        assert_eq!(
-            line,
-            "192.0.2.7 - - [14/Nov/2023:22:13:20 +0000] \
-             \"GET /cart\\x22\\x0a?token=secret HTTP/1.1\" 502 33\n"
-        );
-    }
-
-    #[test]
-    fn a_log_that_is_off_takes_nothing() {
-        assert!(!AccessLog::off().is_on());
-        AccessLog::off().record(0, &record(&[]));
-    }
-}
+mod tests;

@@ -192,6 +192,11 @@ impl<'a> Policies<'a> {
         let policies: Vec<&Attached> = policies.iter().map(|it| &self.all[*it]).collect();
         let sections: Vec<&Sections> = policies.iter().map(|it| &it.sections).collect();
         let mut resolved = Sections::resolve(&sections, self.builtin);
+        if !policies.is_empty() {
+            let name =
+                |it: &&Attached| format!("{}/{}", it.object.namespace, it.object.name).into();
+            Arc::make_mut(&mut resolved.policy).origin = policies.iter().map(name).collect();
+        }
         let mut about_tls = policies.iter();
         let about_tls = about_tls.find(|it| it.sections.has_tls() || it.is_wrong_about_tls());
         resolved.tls_is_wrong = about_tls.is_some_and(|it| it.is_wrong_about_tls());

@@ -12,7 +12,7 @@
 
 mod draw;
 pub mod hash;
-mod last_resort;
+pub(super) mod last_resort;
 pub mod pin;
 mod rendezvous;
 pub mod set;
@@ -47,6 +47,8 @@ pub struct Wish<'a> {
     pub may_try: bool,
     /// Whether something could follow, should that fail.
     pub repeatable: bool,
+    /// Whether this is its last attempt.
+    pub last: bool,
     /// The hash of what it carries to be assigned by, where it carries that.
     pub key: Option<u64>,
     /// The endpoints that its client is pinned to, here or elsewhere.
@@ -60,6 +62,8 @@ pub struct Choice {
     pub endpoint: Arc<Endpoint>,
     /// By what a client comes back to it.
     pub pin: EndpointPin,
+    /// The Pod behind it, where known.
+    pub pod: Option<Arc<str>>,
     /// It is half-open, and tried with this request.
     pub trial: Option<Trial>,
     /// Another one's ejection is over.
@@ -218,6 +222,7 @@ impl Choice {
         Self {
             endpoint: Arc::clone(&member.endpoint),
             pin: member.pin,
+            pod: member.pod.clone(),
             trial: None,
             due: None,
             stands_back: false,

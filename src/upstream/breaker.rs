@@ -34,6 +34,8 @@ pub struct Load {
     requests: Count,
     /// Told once for each connection that was given back or ended while requests wait.
     freed: Notify,
+    /// Told when a connection that no request waits for stands, or is not to be had.
+    background: Notify,
     /// Of each limit, when a request was last turned away: milliseconds since the epoch, from 1.
     turned_away: [AtomicU64; BreakerLimit::ALL.len()],
     epoch: Instant,
@@ -61,6 +63,7 @@ impl Load {
             connections: Places::new(),
             requests: Count::new(),
             freed: Notify::new(),
+            background: Notify::new(),
             turned_away: Default::default(),
             epoch,
             workers: u32::try_from(workers).unwrap_or(u32::MAX),
@@ -125,6 +128,16 @@ impl Load {
     /// A connection that was in use is idle now.
     pub(super) fn freed(&self) {
         self.tell(self.connections.are_wanted());
+    }
+
+    /// A connection of the background stands, or is not to be had.
+    pub(super) fn background_ended(&self) {
+        self.background.notify_waiters();
+    }
+
+    /// When the next one does.
+    pub(super) fn background(&self) -> Notified<'_> {
+        self.background.notified()
     }
 
     fn tell(&self, somebody_waits: bool) {

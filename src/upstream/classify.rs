@@ -17,6 +17,9 @@ use super::counting::Moved;
 /// How many names of a certificate are told.
 const NAMES: usize = 3;
 
+/// So much of what an error says is kept, in bytes.
+const DETAIL: usize = 256;
+
 /// Why a connection could not be opened.
 pub fn connect_failure(error: &io::Error) -> Cause {
     use io::ErrorKind as Kind;
@@ -229,6 +232,22 @@ pub fn upload_failure(error: &hyper::Error) -> Cause {
     } else {
         Cause::ClientAborted
     }
+}
+
+/// What an error says, with what is behind it: for logs.
+pub fn detail(error: &(dyn Error + 'static)) -> Box<str> {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let more = inner.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        source = inner.source();
+    }
+    text.truncate(text.floor_char_boundary(DETAIL));
+    text.into()
 }
 
 fn tls_error(error: &io::Error) -> Option<&rustls::Error> {

@@ -18,7 +18,7 @@ use crate::telemetry::metrics::UpstreamConnectionGuard;
 use super::breaker::ConnectionPermit;
 use super::classify::{exchange_failure, exchange_hint, is_lost, refuses_handshake};
 use super::connect::{Stream, TUNNEL_VANISHED_AFTER, VANISHED_AFTER};
-use super::counting::{CountingReads, Mark, Traffic};
+use super::counting::{CountingReads, Mark, Moved, Traffic};
 use super::cuts;
 use super::idle_life::{IdleLife, Rest};
 use super::upload::RequestBody;
@@ -41,6 +41,8 @@ pub struct Connection {
     pub(super) rest: Rest,
     sender: http1::SendRequest<RequestBody>,
     traffic: Arc<Traffic>,
+    /// When the last request was handed over.
+    mark: Mark,
     /// A second descriptor of the socket: hyper owns the first. The connection's task owns this one,
     /// so that neither keeps open what has ended.
     socket: Weak<socket2::Socket>,
@@ -119,6 +121,7 @@ impl Connection {
         Ok(Self {
             rest,
             sender,
+            mark: traffic.mark(),
             traffic,
             socket: probed,
             secured,
@@ -129,8 +132,8 @@ impl Connection {
         })
     }
 
-    /// Sees to it that a vanished peer is found: by the kernel, or, for a request with a body, by the
-    /// watch that is returned; see [`vanished`](super::vanished).
+    /// Sees to it that a vanished peer is found: by the kernel, or, for a request with a body or one
+    /// that asks for an upgrade, by the watch that is returned; see [`vanished`](super::vanished).
     pub fn guard(&mut self, has_body: bool, upgrades: bool) -> Option<Watch> {
         let after = match (has_body, upgrades) {
             (true, _) => None,
@@ -144,7 +147,12 @@ impl Connection {
         {
             self.guarded = after;
         }
-        has_body.then(|| Watch::new(Weak::clone(&self.socket)))
+        (has_body || upgrades).then(|| Watch::new(Weak::clone(&self.socket)))
+    }
+
+    /// What moved since the last request was handed over.
+    pub fn moved(&self) -> Moved {
+        self.traffic.since(self.mark)
     }
 
     /// Whether a request was served on it before.
@@ -174,7 +182,7 @@ impl Connection {
         &mut self,
         request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<Incoming>, ExchangeError>> {
-        let mark = self.traffic.mark();
+        self.mark = self.traffic.mark();
         let sent = self.sender.try_send_request(request);
         async move {
             match sent.await {
@@ -187,14 +195,14 @@ impl Connection {
                 }
                 Err(mut error) => {
                     let unsent = error.take_message().is_some();
-                    Err(self.failed(unsent, error.into_error(), mark))
+                    Err(self.failed(unsent, error.into_error()))
                 }
             }
         }
     }
 
-    fn failed(&mut self, returned: bool, detail: hyper::Error, mark: Mark) -> ExchangeError {
-        let moved = self.traffic.since(mark);
+    fn failed(&mut self, returned: bool, detail: hyper::Error) -> ExchangeError {
+        let moved = self.moved();
         // In TLS 1.3 an endpoint refuses the handshake after we are through with it, when a request
         // may be out already; it has not been processed.
         let fresh = self.served == 0 && moved.read == 0;

@@ -213,6 +213,11 @@ impl Endpoint {
         }
     }
 
+    /// Whether it can be connected to again is known by now.
+    pub(super) fn background_ended(&self) {
+        self.load.background_ended();
+    }
+
     /// Closes the oldest idle connection of a worker, if any has one.
     pub(super) fn close_an_idle_one(&self) -> bool {
         self.pools.iter().any(|pool| pool.close_oldest())

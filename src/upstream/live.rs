@@ -1,9 +1,11 @@
 //! An upstream as requests meet it: a choice of endpoints, and what is shared over all of them.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use tokio::sync::futures::Notified;
 
 use crate::failure::Cause;
 use crate::routing::policy::upstream::UpstreamPolicy;
@@ -13,7 +15,7 @@ use crate::telemetry::metrics::UpstreamMetrics;
 use super::balance::pin::EndpointPin;
 use super::balance::set::{EndpointSet, Member};
 use super::balance::turns::Turns;
-use super::balance::{Balancer, Choice, Wish};
+use super::balance::{Balancer, Choice, Wish, last_resort};
 use super::breaker::{ConnectionPermit, Load, Pending, RequestPermit};
 use super::budget::Budget;
 use super::endpoint::Endpoint;
@@ -137,6 +139,18 @@ impl Upstream {
         let limits = self.policy().circuit_breaker.unwrap_or_default();
         let pending = self.shared.load.pending(&limits);
         pending.ok_or(Cause::LimitReached)
+    }
+
+    /// Whether an ejected endpoint is being connected to, while nothing else is left to a request that
+    /// has tried these.
+    pub fn is_connecting(&self, tried: &[SocketAddr]) -> bool {
+        self.with_set(|set| last_resort::is_under_way(set.usable(), tried))
+            .unwrap_or(false)
+    }
+
+    /// When the next connection that no request waits for stands, or is not to be had.
+    pub fn background(&self) -> Notified<'_> {
+        self.shared.load.background()
     }
 
     /// Closes an idle connection of any worker, so that another may be opened, if there is one.

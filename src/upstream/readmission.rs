@@ -110,6 +110,7 @@ impl Drop for Readmission {
         } else {
             standing.not_connected(&self.rules.ejection, Instant::now(), random());
         }
+        self.endpoint.background_ended();
     }
 }
 

@@ -235,6 +235,7 @@ impl Registry {
                 weight: spec.weight,
                 zone: spec.zone.clone(),
                 pin: EndpointPin::new(&upstream.0.service, spec.address, spec.pod.as_ref()),
+                pod: spec.pod.as_ref().map(|pod| Arc::clone(&pod.name)),
             };
             match spec.state {
                 EndpointState::Ready => ready.push(member),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bywash::faults::Peer;
 use bywash::proxy::compile::compile;
-use bywash::proxy::handler;
+use bywash::proxy::handler::{self, Observers};
 use bywash::proxy::serving::Serving;
 use bywash::proxy::{DataPlane, RuntimeKind, Settings};
 use bywash::routing::host::HostPattern;
@@ -21,13 +21,14 @@ use bywash::routing::snapshot::{
     EndpointSource, EndpointSpec, EndpointState, Fallback, IngressName, Route, ServicePort,
     Snapshot, Target, Upstream, UpstreamId, VirtualHost,
 };
-use bywash::telemetry::access_log::{AccessLog, Format, Query};
+use bywash::telemetry::access_log::{self, AccessLog, Format, Query};
+use bywash::telemetry::failures::Failures;
 use bywash::telemetry::metrics::Metrics;
 use bywash::telemetry::spool::SpoolWriter;
 use bywash::upstream::registry::{Registry, Settings as UpstreamSettings};
 
 use super::client::{Answer, Client, within};
-use super::log::{Entry, Log, log};
+use super::log::{Entry, Log, Outcomes, log};
 
 /// A running data plane.
 pub(crate) struct Gateway {
@@ -35,6 +36,8 @@ pub(crate) struct Gateway {
     pub(crate) https: Option<SocketAddr>,
     pub(crate) metrics: Arc<Metrics>,
     log: Log,
+    /// What failed.
+    pub(crate) outcomes: Outcomes,
     plane: Mutex<Option<DataPlane>>,
     snapshot: Mutex<Snapshot>,
     serving: Arc<ArcSwap<Serving>>,
@@ -190,9 +193,14 @@ impl Setup {
     pub(crate) fn start(self) -> Gateway {
         let metrics = Metrics::new(self.settings.workers.get());
         let (sink, log) = log();
-        let format = (Format::Json, Query::Hidden);
+        let format = access_log::Settings {
+            format: Format::Json,
+            query: Query::Hidden,
+            sample: 1.0,
+        };
         let workers = self.settings.workers.get();
         let (access, writer) = AccessLog::start(format, workers, &metrics, sink).unwrap();
+        let (failures, outcomes) = Failures::queue(&metrics);
         let registry = Registry::new(UpstreamSettings {
             workers,
             address_rules: self.rules,
@@ -207,7 +215,10 @@ impl Setup {
             serving.clone(),
             registry.clone(),
             metrics.clone(),
-            access,
+            Observers {
+                access_log: access,
+                failures,
+            },
         );
         let plane = DataPlane::start(&self.settings, gateway).unwrap();
         Gateway {
@@ -215,6 +226,7 @@ impl Setup {
             https: plane.https_address(),
             metrics,
             log,
+            outcomes: Outcomes::new(outcomes),
             plane: Mutex::new(Some(plane)),
             snapshot: Mutex::new(self.snapshot),
             serving,

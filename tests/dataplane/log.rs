@@ -2,10 +2,12 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use bywash::report::outcome::Outcome;
 use serde::Deserialize;
 use tokio::sync::Mutex;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::client::within;
 
@@ -26,6 +28,27 @@ pub(crate) struct Entry {
     pub(crate) duration_ms: f64,
 }
 
+/// The outcomes that the data plane tells of, in order.
+pub(crate) struct Outcomes(Mutex<Receiver<Arc<Outcome>>>);
+
+impl Outcomes {
+    pub(crate) fn new(outcomes: Receiver<Arc<Outcome>>) -> Self {
+        Self(Mutex::new(outcomes))
+    }
+
+    /// The next one, when it is there.
+    pub(crate) async fn next(&self) -> Arc<Outcome> {
+        let mut outcomes = self.0.lock().await;
+        let next = within("an outcome", outcomes.recv()).await;
+        next.expect("the data plane ended")
+    }
+
+    /// The next one, if it is there.
+    pub(crate) async fn now(&self) -> Option<Arc<Outcome>> {
+        self.0.lock().await.try_recv().ok()
+    }
+}
+
 /// One try on one endpoint.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Try {
@@ -35,6 +58,12 @@ pub(crate) struct Try {
     pub(crate) status: Option<u16>,
     #[serde(default)]
     pub(crate) cause: Option<String>,
+    /// What followed it, if anything but its answer did.
+    #[serde(default)]
+    pub(crate) next: Option<String>,
+    /// Why nothing did.
+    #[serde(default)]
+    pub(crate) reason: Option<String>,
     /// Whether it was at what stands in.
     #[serde(default)]
     pub(crate) fallback: bool,

@@ -15,6 +15,7 @@ use super::client::{End, get, post, until};
 use super::gateway::{Gateway, Setup};
 use super::log::Entry;
 use super::namespace::{ip, lose};
+use super::upgrade::UPGRADE;
 
 /// Longer than a vanished peer takes to be found.
 const LONG: Duration = Duration::from_secs(8);
@@ -107,6 +108,21 @@ isolated! {
         assert_ne!(client.rest().await.1, End::Whole);
         let entry = gateway.logged().await;
         assert_eq!(entry.cause.as_deref(), Some("peer_vanished"));
+        assert_found_in_about_five_seconds(&entry);
+    }
+
+    async fn a_node_that_vanished_before_it_answered_an_upgrade_is_found_and_left_for_the_next_one() {
+        let peer = two(Fault::Echo).await;
+        peer.once(Fault::StallBeforeHead);
+        let gateway = Gateway::before(&[&peer]);
+        let mut client = gateway.client().await;
+        client.send(UPGRADE).await;
+        until(&peer, |counts| counts.requests == 1).await;
+        lose(at(&peer, 0));
+        assert_eq!(client.head().await.status, 101);
+        drop(client);
+        let entry = gateway.logged().await;
+        assert_eq!(entry.causes(), ["peer_vanished", ""]);
         assert_found_in_about_five_seconds(&entry);
     }
 

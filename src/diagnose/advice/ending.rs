@@ -27,10 +27,10 @@ fn keep_alive_race(it: &Situation<'_>) -> Option<Advice> {
     let ours = it.problem.idle_timeout;
     let ours = ours.map_or(String::new(), |time| format!(" ({time:?})"));
     let sentence = format!(
-        "{} closes idle connections just when they are used again: likely the app's keep-alive time is \
-         shorter than connectionPool.idleTimeout{ours}. Raise the app's above it, or set idleTimeout of \
-         the policy below the app's.",
-        it.subject()
+        "{} closes idle connections just when they are used again: likely its keep-alive time is \
+         shorter than connectionPool.idleTimeout{ours}. Raise that above it, or set \
+         idleTimeout in a GatewayPolicy below it.",
+        it.app()
     );
     Some(Advice::likely(Code::KeepAliveRace, sentence))
 }
@@ -38,9 +38,9 @@ fn keep_alive_race(it: &Situation<'_>) -> Option<Advice> {
 fn over_budget(it: &Situation<'_>) -> Option<Advice> {
     it.over_budget().then(|| {
         let sentence = format!(
-            "So much fails that retry.budget is spent, and what could be repeated is not: {} ends \
-             connections without an answer. See {}; a larger budget would only add load.",
-            it.who(),
+            "So much fails that retry.budget is spent, and what could be repeated is not. {} ends \
+             connections without an answer: see {}. A larger budget would only add load.",
+            it.app(),
             it.log()
         );
         Advice::of(Code::RetryBudgetSpent, sentence)
@@ -72,9 +72,9 @@ fn ends(it: &Situation<'_>) -> Advice {
         _ => "closes connections instead of answering",
     };
     let sentence = format!(
-        "{} {how}: likely the app, or a proxy beside it, gives up on these requests or crashes on them. \
+        "{} {how}: likely it, or a proxy beside it, gives up on these requests or crashes on them. \
          See {} at that time.{}",
-        it.subject(),
+        it.app(),
         it.log(),
         it.unread()
     );

@@ -3,7 +3,7 @@
 use crate::failure::Cause;
 use crate::report::hint::{Hint, Protocol};
 
-use super::situation::Situation;
+use super::situation::{Situation, capital};
 use super::words::size;
 use super::{Advice, Code, pods};
 
@@ -26,7 +26,7 @@ pub(super) fn explain(it: &Situation<'_>) -> Advice {
             let sentence = format!(
                 "{} answers with a body that is larger than the policy allows. Have it answer in smaller \
                  parts, or raise the limit in the GatewayPolicy.",
-                it.subject()
+                it.app()
             );
             Advice::of(Code::BodyTooLarge, sentence)
         }
@@ -34,7 +34,7 @@ pub(super) fn explain(it: &Situation<'_>) -> Advice {
             let sentence = format!(
                 "{} switches to a protocol that nobody asked for. Have it answer 101 to requests with \
                  Upgrade alone, and with the protocol that they name.",
-                it.subject()
+                it.app()
             );
             Advice::of(Code::UnaskedUpgrade, sentence)
         }
@@ -51,8 +51,7 @@ pub(super) fn explain(it: &Situation<'_>) -> Advice {
 
 /// The port speaks this instead of HTTP/1.1.
 pub(super) fn speaks(it: &Situation<'_>, protocol: Protocol, likely: bool) -> Advice {
-    let port = it.endpoint_port();
-    let port = port.map_or("The port".to_owned(), |port| format!("Port {port}"));
+    let port = capital(&it.port_there());
     let (code, what, next) = match protocol {
         Protocol::Tls => (
             Code::PlainHttpToTls,
@@ -85,7 +84,7 @@ fn other(it: &Situation<'_>, what: &str) -> Advice {
     let sentence = format!(
         "{} leads to a port where {} speaks {what}, not HTTP. Lead targetPort of {} to the port that \
          speaks HTTP.",
-        super::situation::capital(&it.port()),
+        capital(&it.port()),
         it.who(),
         it.service()
     );
@@ -93,25 +92,21 @@ fn other(it: &Situation<'_>, what: &str) -> Advice {
 }
 
 fn too_large(it: &Situation<'_>) -> Advice {
-    let limit = it.hints().find_map(|hint| match hint {
-        Hint::HeadOverBytes(bytes) => Some(size(u64::from(*bytes))),
-        Hint::HeadOverFields(fields) => Some(format!("{fields} fields")),
+    let what = it.hints().find_map(|hint| match hint {
+        Hint::HeadOverBytes(bytes) => Some(format!(
+            "a header section larger than the {} that Bywash takes",
+            size(u64::from(*bytes))
+        )),
+        Hint::HeadOverFields(fields) => Some(format!(
+            "more than the {fields} header fields that Bywash takes"
+        )),
         _ => None,
     });
-    let limit = limit.map_or("than Bywash takes".to_owned(), |it| {
-        format!("than the {it} that Bywash takes")
-    });
-    let more = match it
-        .hints()
-        .find(|hint| matches!(hint, Hint::HeadOverFields(_)))
-    {
-        Some(_) => "has more header fields",
-        None => "has a larger header section",
-    };
+    let what = what.unwrap_or_else(|| "a header section larger than Bywash takes".to_owned());
     let sentence = format!(
-        "The answer of {} {more} {limit}. Have the app send less of it: mostly it is Set-Cookie that \
-         repeats, a session kept in cookies, or a long Content-Security-Policy.",
-        it.who()
+        "{} answers with {what}. Have it send less: mostly it is Set-Cookie that repeats, a session kept \
+         in cookies, or a long Content-Security-Policy.",
+        it.app()
     );
     Advice::of(Code::HeadTooLarge, sentence)
 }
@@ -127,7 +122,7 @@ fn breaks_off(it: &Situation<'_>, code: Code) -> Advice {
         } => Some((*received, *announced)),
         _ => None,
     });
-    let subject = it.subject();
+    let subject = it.app();
     let how = match (code, ended) {
         (Code::HeadBreaksOff, _) => {
             format!("{subject} ends the connection inside the response's head")
@@ -142,9 +137,13 @@ fn breaks_off(it: &Situation<'_>, code: Code) -> Advice {
         }
         (_, None) => format!("{subject} breaks the body off"),
     };
+    let or = match ended {
+        Some((_, Some(_))) => ", or sets a wrong Content-Length",
+        _ => "",
+    };
     let sentence = format!(
-        "{how}: likely the app crashes or runs into a time limit of its own while it answers, or sets a \
-         wrong Content-Length. See {} at that time.",
+        "{how}: likely it crashes or runs into a time limit of its own while it answers{or}. See {} at \
+         that time.",
         it.log()
     );
     Advice::likely(code, sentence)
@@ -164,9 +163,9 @@ fn malformed(it: &Situation<'_>) -> Advice {
         ),
     };
     let sentence = format!(
-        "{} answers with {what}. Correct what writes it in the app (curl -v shows it from a Pod beside \
+        "{} answers with {what}. Correct what writes it (curl -v shows it from a Pod beside \
          it); no retry and no setting heals that.",
-        it.subject()
+        it.app()
     );
     Advice::of(code, sentence)
 }
@@ -192,6 +191,6 @@ fn http2(it: &Situation<'_>) -> Advice {
         Cause::H2ConnectionLost => ("broke an HTTP/2 connection", "See its log at that time"),
         _ => ("resets streams of HTTP/2", "See its log at that time"),
     };
-    let sentence = format!("{} {what}. {next}: {}.", it.subject(), it.log());
+    let sentence = format!("{} {what}. {next}: {}.", it.app(), it.log());
     Advice::of(Code::Http2Broken, sentence)
 }

@@ -113,7 +113,7 @@ pub(super) fn leaving(it: &Situation<'_>) -> Option<Advice> {
         let since = pod.deleted.map(|at| it.time(at)).unwrap_or_default();
         let pod = it.name(&pod.name);
         let sentence = format!(
-            "Pod {pod} is being deleted since {since} and stopped serving before it had left the \
+            "Pod {pod} is being deleted (since {since}) and stopped serving before it had left the \
              endpoints. {NEXT}"
         );
         return Some(Advice::of(Code::PodTerminating, sentence));
@@ -139,7 +139,7 @@ pub(super) fn leaving(it: &Situation<'_>) -> Option<Advice> {
         let pods = list(&gone).unwrap_or_default();
         let (plural, is) = if gone.len() == 1 { ("", "is") } else { ("s", "are") };
         let sentence = format!(
-            "Pod{plural} {pods} {is} gone since, and stopped serving before having left the endpoints. \
+            "Pod{plural} {pods} {is} gone by now, and stopped serving before having left the endpoints. \
              {NEXT}"
         );
         Advice::of(Code::PodTerminating, sentence)
@@ -156,7 +156,7 @@ pub(super) fn starting(it: &Situation<'_>) -> Option<Advice> {
             .unwrap_or_default();
         let since = pod.ready_since.or(pod.created);
         let since = since
-            .map(|at| format!(" since {}", it.time(at)))
+            .map(|at| format!(" (since {})", it.time(at)))
             .unwrap_or_default();
         let pod = it.name(&pod.name);
         let sentence = format!(

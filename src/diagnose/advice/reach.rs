@@ -60,8 +60,7 @@ fn declared<'a>(pods: &[&'a PodFacts]) -> BTreeSet<(u16, Option<&'a str>)> {
 }
 
 fn nothing_listens(it: &Situation<'_>) -> Advice {
-    let port = it.endpoint_port();
-    let port = port.map_or("the port".to_owned(), |port| format!("port {port}"));
+    let port = it.port_there();
     let failing = it.failing();
     if failing.is_empty() {
         let sentence = format!(
@@ -83,9 +82,10 @@ fn nothing_listens(it: &Situation<'_>) -> Advice {
         return Advice::likely(Code::WrongTargetPort, sentence);
     }
     let sentence = format!(
-        "{} declares {port} and nothing listens there: likely the app listens on 127.0.0.1 alone, or on \
+        "{} is declared by {} and nothing listens there: likely the app listens on 127.0.0.1 alone, or on \
          another port. Have it listen on 0.0.0.0 (and ::); {} says what it does.",
-        it.subject(),
+        capital(&port),
+        it.who(),
         it.log()
     );
     Advice::likely(Code::NothingListens, sentence)
@@ -106,20 +106,19 @@ fn network_policy(it: &Situation<'_>) -> Option<Advice> {
         .iter()
         .map(|name| it.name(name))
         .collect();
-    let (policy, selects) = match policies.len() {
-        1 => ("NetworkPolicy", "selects"),
-        _ => ("NetworkPolicies", "select"),
+    let (policy, restricts) = match policies.len() {
+        1 => ("NetworkPolicy", "selects these Pods and restricts"),
+        _ => ("NetworkPolicies", "select these Pods and restrict"),
     };
     let policies = list(&policies)?;
-    let port = it.endpoint_port();
-    let port = port.map_or("the port".to_owned(), |port| format!("TCP port {port}"));
     let from = match &it.facts.gateway_namespace {
         Some(namespace) => format!("namespace {}", it.name(namespace)),
         None => "the namespace of Bywash".to_owned(),
     };
     let sentence = format!(
-        "{policy} {policies} {selects} these Pods and restricts what comes in: likely it drops what \
-         Bywash sends. Allow ingress from {from} to {port}, for instance with a namespaceSelector."
+        "{policy} {policies} {restricts} what comes in: likely what Bywash sends is dropped for that. \
+         Allow ingress from {from} to TCP {}, for instance with a namespaceSelector.",
+        it.port_there()
     );
     Some(Advice::likely(Code::NetworkPolicyDrops, sentence))
 }
@@ -139,19 +138,18 @@ fn one_node(it: &Situation<'_>) -> Option<Advice> {
     }
     let node = it.name(node);
     let sentence = format!(
-        "{} on node {node} cannot be reached, others are: likely the node, or the network to it, is \
+        "{} on node {node} cannot be reached, others can: likely the node, or the network to it, is \
          gone. Look at it with kubectl describe node {node}, and move its Pods with kubectl drain.",
-        it.subject()
+        capital(&it.who())
     );
     Some(Advice::likely(Code::NodeUnreachable, sentence))
 }
 
 fn dropped(it: &Situation<'_>) -> Advice {
-    let port = it.endpoint_port();
-    let port = port.map_or("the port".to_owned(), |port| format!("TCP port {port}"));
+    let port = it.port_there();
     let sentence = format!(
         "Packets to {} get no answer, not even a refusal: likely a firewall, a security group or a \
-         policy of the network plugin drops them. Allow {port} from Bywash's Pods.{}",
+         policy of the network plugin drops them. Allow TCP {port} from Bywash's Pods.{}",
         it.who(),
         it.unread()
     );
@@ -182,9 +180,9 @@ pub(super) fn vanished(it: &Situation<'_>) -> Advice {
                 None => "kubectl get nodes".to_owned(),
             };
             let sentence = format!(
-                "{} acknowledged nothing any more in the middle of a request: likely its node, or the \
-                 network to it, is gone, or a firewall forgot the connection. Look at it with {look}.",
-                it.subject()
+                "Packets to {} were acknowledged no more in the middle of a request: likely the node, or \
+                 the network to it, is gone, or a firewall forgot the connection. Look with {look}.",
+                it.who()
             );
             Advice::likely(Code::NodeUnreachable, sentence)
         })

@@ -33,7 +33,7 @@ pub(super) fn explain(it: &Situation<'_>) -> Advice {
             let sentence = format!(
                 "{} itself answered {status}, which retry.on lists. Bywash passes it on after the last \
                  attempt: see {}.",
-                it.subject(),
+                it.app(),
                 it.log()
             );
             Advice::of(Code::AppAnswered, sentence)

@@ -14,9 +14,9 @@ pub(super) fn explain(it: &Situation<'_>) -> Advice {
         Cause::DnsError | Cause::DnsTimeout => name(it),
         Cause::AddressProhibited => {
             let sentence = format!(
-                "{} is an address that Bywash never connects to (loopback, link-local, the API server's \
-                 or its own). Correct the EndpointSlice or the external name of {}.",
-                it.subject(),
+                "Bywash never connects to {}: addresses of loopback, link-local ones, the API server's \
+                 and its own are out of bounds. Correct the EndpointSlice or the external name of {}.",
+                it.who(),
                 it.service()
             );
             Advice::of(Code::AddressForbidden, sentence)
@@ -34,8 +34,19 @@ fn unknown(it: &Situation<'_>) -> Advice {
         );
         return Advice::of(Code::ServiceMissing, sentence);
     };
+    if service.external_name.is_some() {
+        let sentence = format!(
+            "{} is of type ExternalName, which is followed only with --allow-external-name. Start Bywash \
+             with it where all who may write Services are trusted, or use an EndpointSlice.",
+            capital(&it.service())
+        );
+        return Advice::of(Code::ExternalNameForbidden, sentence);
+    }
     let ports = ports(it, service);
-    let has = list(&ports).map_or("no port".to_owned(), |ports| format!("ports {ports}"));
+    let plural = if ports.len() == 1 { "" } else { "s" };
+    let has = list(&ports).map_or("no port".to_owned(), |ports| {
+        format!("port{plural} {ports}")
+    });
     let wanted = it.problem.upstream.as_ref();
     let wanted = wanted.map_or("that port".to_owned(), |upstream| {
         format!("port {}", upstream.port)
@@ -79,17 +90,18 @@ fn protocol(it: &Situation<'_>) -> Advice {
 fn name(it: &Situation<'_>) -> Advice {
     let service = it.facts.service.as_ref();
     let name = service.and_then(|service| service.external_name.as_deref());
-    let name = name.map_or("the external name".to_owned(), |name| it.name(name));
+    let name = name
+        .map(|name| format!(" {}", it.name(name)))
+        .unwrap_or_default();
     let sentence = match it.problem.cause {
         Cause::DnsTimeout => format!(
-            "The DNS servers did not resolve {name} of {} in time: likely they are overloaded, or a \
+            "The DNS servers did not resolve the external name{name} of {} in time: likely they are overloaded, or a \
              NetworkPolicy keeps Bywash from them. Check CoreDNS, and that Bywash may send to port 53.",
             it.service()
         ),
         _ => format!(
-            "{} of {} does not resolve. Correct spec.externalName, or add the name to DNS; try it with \
-             nslookup from a Pod.",
-            capital(&name),
+            "The external name{name} of {} does not resolve. Correct spec.externalName, or add the name \
+             to DNS; try it with nslookup from a Pod.",
             it.service()
         ),
     };
@@ -169,12 +181,13 @@ fn no_match(it: &Situation<'_>, selector: &str) -> Advice {
         .map(|label| it.name(label))
         .collect();
     let near = match list(&near) {
-        Some(near) => format!("other Pods there have {near}"),
-        None => "or its Deployment is scaled to none".to_owned(),
+        Some(near) => format!("other Pods there have {near}. Correct"),
+        None => "its Deployment is scaled to none, or the labels differ. Start Pods, or correct"
+            .to_owned(),
     };
     let sentence = format!(
-        "No Pod has the labels that {} selects ({}); {near}. Correct spec.selector or the labels of the \
-         Pods, or start some: kubectl get pods{} --show-labels.",
+        "No Pod has the labels that {} selects ({}): {near} spec.selector or the labels of the Pods: \
+         kubectl get pods{} --show-labels.",
         it.service(),
         it.name(selector),
         it.in_namespace()

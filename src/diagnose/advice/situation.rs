@@ -80,6 +80,12 @@ impl<'a> Situation<'a> {
         failed.map(|endpoint| endpoint.port()).or_else(leads_to)
     }
 
+    /// `port 8080`, of endpoints.
+    pub(super) fn port_there(&self) -> String {
+        let port = self.endpoint_port();
+        port.map_or("the port".to_owned(), |port| format!("port {port}"))
+    }
+
     /// The Pods that the Service selects, if they are known.
     pub(super) fn pods(&self) -> &'a [PodFacts] {
         self.facts.pods.as_deref().unwrap_or_default()
@@ -138,9 +144,10 @@ impl<'a> Situation<'a> {
         }
     }
 
-    /// The same, at the beginning of a sentence.
-    pub(super) fn subject(&self) -> String {
-        capital(&self.who())
+    /// What runs there, for one Pod as for many, at the beginning of a sentence.
+    pub(super) fn app(&self) -> String {
+        let at = if self.one_pod().is_some() { "in" } else { "at" };
+        format!("The app {at} {}", self.who())
     }
 
     /// A Pod to look at.
@@ -215,6 +222,15 @@ impl<'a> Situation<'a> {
             }
             None => String::new(),
         }
+    }
+}
+
+/// `The pods` → `the pods`.
+pub(super) fn lower(text: &str) -> String {
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) => first.to_lowercase().chain(letters).collect(),
+        None => String::new(),
     }
 }
 

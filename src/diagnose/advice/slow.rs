@@ -2,7 +2,7 @@
 
 use crate::failure::Cause;
 
-use super::situation::Situation;
+use super::situation::{Situation, lower};
 use super::{Advice, Code, pods};
 
 pub(super) fn explain(it: &Situation<'_>) -> Advice {
@@ -32,13 +32,13 @@ fn overload(it: &Situation<'_>) -> Option<Advice> {
          with circuitBreaker.maxRequests.",
         latency.now.as_millis(),
         latency.usual.as_millis(),
-        it.who()
+        lower(&it.app())
     );
     Some(Advice::likely(Code::Overload, sentence))
 }
 
 fn too_slow(it: &Situation<'_>) -> Advice {
-    let (who, log) = (it.subject(), it.log());
+    let (who, log) = (it.app(), it.log());
     match it.problem.cause {
         Cause::SendTimeout => {
             let sentence = format!(

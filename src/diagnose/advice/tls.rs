@@ -111,7 +111,7 @@ fn refused(it: &Situation<'_>, alert: TlsAlert) -> Advice {
     };
     let sentence = format!(
         "{} refuses the TLS handshake with the alert {name}. {next}.",
-        it.subject()
+        it.app()
     );
     Advice::of(Code::HandshakeRefused, sentence)
 }
@@ -144,19 +144,18 @@ fn plain(it: &Situation<'_>, likely: bool) -> Advice {
         Some(protocol) => format!("appProtocol: {}", it.name(protocol)),
         None => "upstreamTls".to_owned(),
     };
-    let port = it.endpoint_port();
-    let port = port.map_or("the port".to_owned(), |port| format!("port {port}"));
+    let port = it.port_there();
     let (does, make): (_, fn(Code, String) -> Advice) = if likely {
         (
             format!(
                 "{} ends the TLS handshake on {port} without a word: likely it speaks plain HTTP",
-                it.subject()
+                it.app()
             ),
             Advice::likely,
         )
     } else {
         (
-            format!("{} does not answer in TLS on {port}", it.subject()),
+            format!("{} does not answer in TLS on {port}", it.app()),
             Advice::of,
         )
     };

@@ -6,14 +6,51 @@
 use std::time::{Duration, Instant};
 
 use crate::failure::{Blame, Cause};
-use crate::report::outcome::Attempt;
+use crate::report::outcome::{Attempt, Followed, Stop};
+use crate::upstream::counting::Moved;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::readmission::Trial;
 
 use super::super::retry::{Failed, Next, costs, decide};
+use super::choosing::Chosen;
 use super::{Answer, Attempts, Miss, turn};
 
 impl Attempts<'_> {
+    /// Opens the record of an attempt, which has its end when that has.
+    pub(super) fn begin(&mut self, chosen: &Chosen, started: Instant) {
+        let endpoint = Some(chosen.endpoint.address());
+        if let Some(made) = self.made.last_mut()
+            && made.next == Followed::Reconnect
+            && made.endpoint != endpoint
+        {
+            // It left meanwhile.
+            made.next = Followed::Retry;
+        }
+        self.made.push(Attempt {
+            endpoint,
+            pod: chosen.pod.clone(),
+            started: started.saturating_duration_since(self.begun),
+            next: Followed::Unfinished,
+            fallback: self.instead.is_some(),
+            ..Attempt::default()
+        });
+    }
+
+    /// A connection was opened for the attempt.
+    pub(super) fn connected(&mut self, took: Duration) {
+        if let Some(made) = self.made.last_mut() {
+            made.connected = Some(took);
+        }
+    }
+
+    /// The attempt has a head, or failed: what moved until then.
+    pub(super) fn moved(&mut self, moved: Moved) {
+        if let Some(made) = self.made.last_mut() {
+            made.sent = moved.written;
+            made.received = moved.read;
+        }
+    }
+
     pub(super) fn succeeded(
         &mut self,
         (endpoint, trial): (&Endpoint, Option<Trial>),
@@ -40,15 +77,11 @@ impl Attempts<'_> {
             answer.lease.succeeded(now);
         }
         self.upstream.metrics().attempt(self.worker, None);
-        self.made.push(Attempt {
-            endpoint: Some(endpoint.address()),
-            cause: None,
-            status: Some(status.as_u16()),
-            duration: took,
-            detail: None,
-            fallback: self.instead.is_some(),
-            ..Attempt::default()
-        });
+        if let Some(made) = self.made.last_mut() {
+            made.status = Some(status.as_u16());
+            made.duration = took;
+            made.next = Followed::Answered;
+        }
     }
 
     /// How long an attempt waited for the endpoint: the time that the client took for its body is
@@ -123,11 +156,12 @@ impl Attempts<'_> {
             let budget = &self.policy.retry.budget;
             if !self.upstream.budget().withdraw(budget, now) {
                 self.upstream.metrics().retry_over_budget();
-                next = Next::Stop;
+                next = Next::Stop(Stop::Budget);
             }
         }
-        miss.falls_back = next == Next::Stop && self.falls_back(miss);
-        let followed = next != Next::Stop || miss.falls_back;
+        let stops = matches!(next, Next::Stop(_));
+        miss.falls_back = stops && self.falls_back(miss);
+        let followed = !stops || miss.falls_back;
         // The answer that a client gets in the end was not a failed attempt.
         let given = !followed && miss.answer.is_some();
         let cause = (!given).then_some(cause);
@@ -135,16 +169,19 @@ impl Attempts<'_> {
         if followed {
             self.upstream.metrics().retry(self.worker);
         }
-        self.made.push(Attempt {
-            endpoint: Some(endpoint.address()),
-            cause,
-            status: miss.status,
-            duration: took,
-            detail: miss.detail.clone(),
-            hint: miss.hint.take(),
-            fallback: self.instead.is_some(),
-            ..Attempt::default()
-        });
+        if let Some(made) = self.made.last_mut() {
+            made.cause = cause;
+            made.status = miss.status;
+            made.duration = took;
+            made.detail = miss.detail.take();
+            made.hint = miss.hint.take();
+            made.next = match next {
+                Next::Reconnect => Followed::Reconnect,
+                Next::Another => Followed::Retry,
+                Next::Stop(_) if miss.falls_back => Followed::Fallback,
+                Next::Stop(stop) => Followed::Nothing(stop),
+            };
+        }
         next
     }
 }

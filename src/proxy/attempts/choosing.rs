@@ -1,11 +1,14 @@
 //! Where the next attempt goes, and after what wait.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use rand::RngExt;
+use tokio::time::{Instant, timeout_at};
 
 use crate::failure::{Blame, Cause};
+use crate::report::outcome::Stop;
 use crate::upstream::balance::pin::EndpointPin;
 use crate::upstream::balance::{Choice, Wish};
 use crate::upstream::endpoint::Endpoint;
@@ -20,6 +23,7 @@ use super::Attempts;
 pub(super) struct Chosen {
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) pin: EndpointPin,
+    pub(super) pod: Option<Arc<str>>,
     pub(super) trial: Option<Trial>,
 }
 
@@ -41,12 +45,16 @@ impl Tried {
 }
 
 impl Attempts<'_> {
-    /// The next endpoint, once it may be tried.
-    pub(super) async fn next(&self, tried: &Tried) -> Result<Chosen, Cause> {
-        let chosen = self.choose(tried)?;
+    /// The next endpoint, once it may be tried; or why there is none.
+    pub(super) async fn next(&self, tried: &Tried) -> Result<Chosen, (Cause, Stop)> {
+        let choose = || {
+            self.choose(tried)
+                .map_err(|cause| (cause, Stop::NoEndpoint))
+        };
+        let chosen = choose()?;
         if self.wait_before(&chosen.endpoint, tried).await? {
             // Endpoints came and went meanwhile.
-            return self.choose(tried);
+            return choose();
         }
         Ok(chosen)
     }
@@ -58,6 +66,7 @@ impl Attempts<'_> {
         let Choice {
             endpoint,
             pin,
+            pod,
             trial,
             due,
             stands_back,
@@ -66,6 +75,7 @@ impl Attempts<'_> {
             unreachable: &tried.unreachable,
             may_try: tried.endpoints.is_empty(),
             repeatable: self.is_repeatable(),
+            last: self.progress.attempts + 1 >= self.policy.retry.attempts,
             key: affinity.and_then(Affinity::key),
             pins: affinity.map(Affinity::pins).unwrap_or_default(),
         })?;
@@ -88,6 +98,7 @@ impl Attempts<'_> {
         Ok(Chosen {
             endpoint,
             pin,
+            pod,
             trial,
         })
     }
@@ -104,7 +115,7 @@ impl Attempts<'_> {
 
     /// Another endpoint is tried at once, the same one only after a wait, if that leaves time for it;
     /// whether there was one.
-    async fn wait_before(&self, endpoint: &Endpoint, tried: &Tried) -> Result<bool, Cause> {
+    async fn wait_before(&self, endpoint: &Endpoint, tried: &Tried) -> Result<bool, (Cause, Stop)> {
         let repeats = tried
             .endpoints
             .iter()
@@ -115,13 +126,36 @@ impl Attempts<'_> {
         };
         let random = with_rng(|rng| rng.random());
         let pause = backoff(&self.policy.retry, repeats, random);
-        let outlasts = self.clock.left().is_some_and(|left| pause >= left)
-            || self.clock.elapsed() + pause >= self.policy.retry.within;
-        if outlasts {
+        let stop = if self.clock.left().is_some_and(|left| pause >= left) {
+            Some(Stop::Deadline)
+        } else if self.clock.elapsed() + pause >= self.policy.retry.within {
+            Some(Stop::Within)
+        } else {
+            None
+        };
+        if let Some(stop) = stop {
             let failed = self.made.last().and_then(|attempt| attempt.cause);
-            return Err(failed.unwrap_or(Cause::DeadlineExceeded));
+            return Err((failed.unwrap_or(Cause::DeadlineExceeded), stop));
         }
         tokio::time::sleep(pause).await;
+        self.wait_for_another(tried).await;
         Ok(true)
+    }
+
+    /// An ejected endpoint that is being connected to is worth a wait: the one that failed is down.
+    async fn wait_for_another(&self, tried: &Tried) {
+        let retry = &self.policy.retry;
+        let left = retry.within.saturating_sub(self.clock.elapsed());
+        let longest = retry.backoff_max.min(self.connect_time()).min(left);
+        let deadline = Instant::now() + longest;
+        loop {
+            let mut ended = pin!(self.upstream.background());
+            // From here on it hears of everything, so that it looks first and waits then.
+            ended.as_mut().enable();
+            let under_way = self.upstream.is_connecting(&tried.endpoints);
+            if !under_way || timeout_at(deadline, ended).await.is_err() {
+                return;
+            }
+        }
     }
 }

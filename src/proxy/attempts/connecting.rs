@@ -8,6 +8,7 @@ use tokio::time::timeout_at;
 
 use crate::failure::Cause;
 use crate::upstream::breaker::ConnectionPermit;
+use crate::upstream::classify::detail;
 use crate::upstream::connect::open;
 use crate::upstream::connection::Connection;
 use crate::upstream::endpoint::Endpoint;
@@ -32,7 +33,7 @@ impl Attempts<'_> {
     }
 
     pub(super) async fn connection(
-        &self,
+        &mut self,
         endpoint: &Endpoint,
         reconnecting: bool,
     ) -> Result<Option<Connection>, Miss> {
@@ -90,11 +91,12 @@ impl Attempts<'_> {
     }
 
     async fn open(
-        &self,
+        &mut self,
         endpoint: &Endpoint,
         permit: ConnectionPermit,
     ) -> Result<Connection, Miss> {
         let (limit, within) = (self.policy.timeouts.connect, self.connect_time());
+        let began = Instant::now();
         let rules = self.registry.address_rules();
         let tls = self.upstream.tls().map(|tls| &**tls);
         let stream = open(endpoint.address(), within, rules, tls)
@@ -109,10 +111,11 @@ impl Attempts<'_> {
                 };
                 Miss {
                     hint: error.hint,
-                    detail: error.detail.map(|detail| detail.to_string().into()),
+                    detail: error.detail.map(|error| detail(&error)),
                     ..unsent(cause)
                 }
             })?;
+        self.connected(began.elapsed());
         let opened = self.upstream.metrics().connection(self.worker);
         Ok(Connection::start(stream, (opened, permit), endpoint.idle_life()).await?)
     }

@@ -11,7 +11,7 @@
 use std::time::Instant;
 
 use crate::failure::{Blame, Cause};
-use crate::report::outcome::Attempt;
+use crate::report::outcome::{Attempt, Followed, Stop};
 
 use super::super::affinity::Affinity;
 use super::super::retry::{Failed, may_fall_back};
@@ -37,23 +37,31 @@ impl<'a> Attempts<'a> {
     /// # Errors
     /// With that reason.
     pub(in crate::proxy) async fn run_without(&mut self, cause: Cause) -> Result<Answer, Cause> {
-        let miss = self.end(None, cause);
+        let miss = self.end(None, (cause, Stop::Cause));
         self.fall_back(miss).await
     }
 
     /// When no further attempt can begin: what counts is how the last one failed, if there was one.
-    pub(super) fn end(&mut self, last: Option<Failed>, cause: Cause) -> Box<Miss> {
+    pub(super) fn end(&mut self, last: Option<Failed>, (cause, stop): (Cause, Stop)) -> Box<Miss> {
         self.look_at_request();
         let mut miss = Box::new(unsent(cause));
         if let Some(last) = last {
             miss.failed = last;
         }
         miss.falls_back = self.falls_back(&miss);
-        if miss.falls_back && last.is_none() {
-            self.made.push(Attempt {
+        let next = if miss.falls_back {
+            Followed::Fallback
+        } else {
+            Followed::Nothing(stop)
+        };
+        match self.made.last_mut() {
+            Some(made) if last.is_some() => made.next = next,
+            _ if miss.falls_back => self.made.push(Attempt {
                 cause: Some(cause),
+                next,
                 ..Attempt::default()
-            });
+            }),
+            _ => {}
         }
         miss
     }

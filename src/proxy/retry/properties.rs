@@ -61,7 +61,7 @@ fn run(policy: &Retry, start: Progress, pace: Duration, failures: &[(Failed, boo
         progress.book(failed, (endpoint, trial));
         progress.elapsed += pace;
         match decide(policy, failed, progress) {
-            Next::Stop => break,
+            Next::Stop(_) => break,
             Next::Reconnect => fresh = true,
             Next::Another => {
                 port = port % 5 + 1;

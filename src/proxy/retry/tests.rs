@@ -44,7 +44,7 @@ fn after_its_bytes_were_out_only_an_idempotent_request_goes_again() {
         );
         assert_eq!(
             decide(&Retry::default(), failed(cause), first(false)),
-            Next::Stop
+            Next::Stop(Stop::NotIdempotent)
         );
         let policy = Retry {
             non_idempotent: true,
@@ -63,7 +63,7 @@ fn a_request_that_broke_two_endpoints_reaches_no_third() {
     };
     assert_eq!(
         decide(&Retry::default(), failed(Cause::ConnectionReset), progress),
-        Next::Stop
+        Next::Stop(Stop::Poison)
     );
     let once = Progress {
         attempts: 2,
@@ -83,12 +83,18 @@ fn attempts_and_time_end_it() {
         ..first(true)
     };
     let refused = failed(Cause::ConnectionRefused);
-    assert_eq!(decide(&Retry::default(), refused, last), Next::Stop);
+    assert_eq!(
+        decide(&Retry::default(), refused, last),
+        Next::Stop(Stop::Attempts)
+    );
     let late = Progress {
         elapsed: Duration::from_secs(30),
         ..first(true)
     };
-    assert_eq!(decide(&Retry::default(), refused, late), Next::Stop);
+    assert_eq!(
+        decide(&Retry::default(), refused, late),
+        Next::Stop(Stop::Within)
+    );
 }
 
 #[test]
@@ -99,7 +105,7 @@ fn a_body_that_was_not_kept_is_not_sent_again() {
     };
     assert_eq!(
         decide(&Retry::default(), failed(Cause::ConnectionReset), streamed),
-        Next::Stop
+        Next::Stop(Stop::NotReplayable)
     );
 }
 
@@ -115,7 +121,10 @@ fn a_connection_closed_while_idle_costs_no_attempt() {
         ..first(true)
     };
     assert_eq!(decide(&Retry::default(), stale, last), Next::Reconnect);
-    assert_eq!(decide(&Retry::default(), stale, first(false)), Next::Stop);
+    assert_eq!(
+        decide(&Retry::default(), stale, first(false)),
+        Next::Stop(Stop::NotIdempotent)
+    );
     let unsent = Failed {
         cause: Cause::ClosedBeforeSend,
         unsent: true,
@@ -125,6 +134,21 @@ fn a_connection_closed_while_idle_costs_no_attempt() {
         decide(&Retry::default(), unsent, first(false)),
         Next::Reconnect
     );
+}
+
+#[test]
+fn a_cause_that_no_other_attempt_helps_against_is_the_reason_itself() {
+    for cause in [Cause::HeadTooLarge, Cause::SendTimeout, Cause::LimitReached] {
+        let decided = decide(&Retry::default(), failed(cause), first(true));
+        assert_eq!(decided, Next::Stop(Stop::Cause), "{cause:?}");
+    }
+}
+
+#[test]
+fn a_request_whose_time_is_over_says_so() {
+    let late = failed(Cause::DeadlineExceeded);
+    let decided = decide(&Retry::default(), late, first(true));
+    assert_eq!(decided, Next::Stop(Stop::Deadline));
 }
 
 #[test]
@@ -188,7 +212,7 @@ fn only_failures_that_the_policy_lists_are_retried() {
         };
         let decided = |on| decide(&policy(on), failed(cause), first(true));
         assert_eq!(decided(on), Next::Another, "{cause:?}");
-        assert_eq!(decided(nothing), Next::Stop, "{cause:?}");
+        assert_eq!(decided(nothing), Next::Stop(Stop::NotListed), "{cause:?}");
     }
 }
 

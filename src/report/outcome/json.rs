@@ -35,6 +35,9 @@ impl Serialize for Attempt {
         if let Some(detail) = &self.detail {
             map.serialize_entry("detail", &**detail)?;
         }
+        if let Some(hint) = &self.hint {
+            map.serialize_entry("hint", hint)?;
+        }
         if self.started >= AT_ONCE {
             map.serialize_entry("started_ms", &in_millis(self.started))?;
         }
@@ -42,9 +45,12 @@ impl Serialize for Attempt {
             map.serialize_entry("connect_ms", &in_millis(connected))?;
         }
         map.serialize_entry("duration_ms", &in_millis(self.duration))?;
-        if self.next != Followed::Answered {
+        let answered = self.next == Followed::Answered;
+        if !answered || self.detail.is_some() {
             map.serialize_entry("bytes_sent", &self.sent)?;
             map.serialize_entry("bytes_received", &self.received)?;
+        }
+        if !answered {
             map.serialize_entry("next", self.next.label())?;
         }
         if let Some(stop) = self.next.reason() {

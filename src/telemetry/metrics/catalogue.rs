@@ -174,6 +174,8 @@ metrics! {
         "Writes of statuses and Events, by what was written and what became of it";
     ACCESS_LOG_DROPPED: Counter "access_log_dropped_lines" []
         "Lines of the access log dropped because its reader was too slow";
+    FAILURE_RECORDS_DROPPED: Counter "failure_records_dropped" []
+        "Records of failures lost because they came faster than they were looked at";
     LOG_DROPPED: Counter "log_dropped_lines" []
         "Lines of the process's own log dropped because its reader was too slow";
     BUILD: Info "build" ["version"]

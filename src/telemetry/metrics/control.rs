@@ -1,4 +1,4 @@
-//! What the control plane tells: seldom written, never on the path of a request.
+//! What the control plane tells: seldom written, never on the path of a request that goes well.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,6 +14,7 @@ pub struct Control {
     last_change: AtomicU64,
     leader: AtomicBool,
     own_log_lines_dropped: AtomicU64,
+    failure_records_dropped: AtomicU64,
     /// By severity and code.
     findings: Mutex<Counts>,
     certificates: Mutex<Arc<[CertificateEnd]>>,
@@ -83,6 +84,12 @@ impl Control {
         self.own_log_lines_dropped.store(lines, Ordering::Relaxed);
     }
 
+    /// Counts failures of which somebody who should have learned did not.
+    pub fn failure_records_dropped(&self, records: u64) {
+        let dropped = &self.failure_records_dropped;
+        dropped.fetch_add(records, Ordering::Relaxed);
+    }
+
     pub(super) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Relaxed)
     }
@@ -119,6 +126,10 @@ impl Control {
 
     pub(super) fn own_log_lines_dropped(&self) -> u64 {
         self.own_log_lines_dropped.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn failure_records_lost(&self) -> u64 {
+        self.failure_records_dropped.load(Ordering::Relaxed)
     }
 
     pub(super) fn findings(&self) -> Counts {

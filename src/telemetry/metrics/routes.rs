@@ -150,6 +150,11 @@ impl RouteMetrics {
         self.shard(worker).fallbacks.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// The upstream, `namespace/service:port`; empty where the route leads nowhere.
+    pub fn upstream(&self) -> &str {
+        &self.labels.upstream
+    }
+
     fn shard(&self, worker: usize) -> &Shard {
         self.shards[worker % self.shards.len()].get_or_init(Box::default)
     }

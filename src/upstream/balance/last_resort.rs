@@ -4,14 +4,16 @@
 //! first is long back when the last goes, and all requests meet the last. So an ejected endpoint is
 //! connected to, whenever its ejection ends, by nobody's request; and the request goes there if that
 //! succeeds in time, since the alternative is an error. One that an endpoint broke off, or
-//! answered with an error, goes to that endpoint once more before: it may have been an accident, and the
-//! ejected one was ejected for more than one.
+//! answered with an error, goes to that endpoint once more before, if it has attempts for both: it may
+//! have been an accident, and the ejected one was ejected for more than one.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use rand::RngExt;
 use rand::rngs::SmallRng;
 
+use super::super::ejection::State;
 use super::super::readmission::{Readmission, Trial};
 use super::set::{Member, Members};
 use super::{Wish, is_closed};
@@ -34,7 +36,7 @@ impl LastResort {
             return Self::NotNeeded;
         }
         let unreachable = |address| wish.unreachable.contains(address);
-        let again = wish.tried.len() > in_use().count();
+        let again = wish.last || wish.tried.len() > in_use().count();
         if again || wish.tried.last().is_some_and(unreachable) {
             Self::Needed
         } else {
@@ -72,6 +74,22 @@ impl LastResort {
         let half_open = || member.endpoint.standing().state().is_trying();
         self == Self::Needed && is_fresh(member, wish) && half_open()
     }
+}
+
+/// Whether waiting may help a request that has tried these: one that is ejected is being connected to,
+/// and none that it could have is there yet.
+pub(in crate::upstream) fn is_under_way(members: &Members, tried: &[SocketAddr]) -> bool {
+    let others = members.iter().map(|member| &member.endpoint);
+    let others = others.filter(|endpoint| !tried.contains(&endpoint.address()));
+    let mut connecting = false;
+    for endpoint in others {
+        match endpoint.standing().state() {
+            State::Closed { .. } | State::Trying { .. } => return false,
+            State::Connecting { .. } => connecting = true,
+            State::Open { .. } => {}
+        }
+    }
+    connecting
 }
 
 fn is_fresh(member: &Member, wish: &Wish<'_>) -> bool {

@@ -17,6 +17,8 @@ pub struct Member {
     pub zone: Option<Arc<str>>,
     /// By what a client comes back to it.
     pub pin: EndpointPin,
+    /// The Pod behind it, where known.
+    pub pod: Option<Arc<str>>,
 }
 
 /// Endpoints of an upstream. What each weighs is laid out as slots, one for each unit of weight; where

@@ -93,6 +93,7 @@ impl Bench {
             weight,
             zone: None,
             pin: EndpointPin::new(&service, address, Some(&pod)),
+            pod: Some(pod.name),
         });
     }
 

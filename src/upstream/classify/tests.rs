@@ -187,3 +187,11 @@ fn each_connect_error_has_its_cause() {
         );
     }
 }
+
+#[test]
+fn what_is_behind_an_error_is_told_once() {
+    let reset = io::Error::from_raw_os_error(104);
+    let outer = io::Error::other(reset);
+    assert_eq!(&*detail(&outer), "Connection reset by peer (os error 104)");
+    assert_eq!(detail(&io::Error::other("é".repeat(200))).len(), DETAIL);
+}

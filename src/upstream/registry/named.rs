@@ -95,6 +95,7 @@ impl Registry {
             weight: 1,
             zone: None,
             pin: EndpointPin::new(&upstream.id.service, *address, None),
+            pod: None,
         });
         let slow_start = upstream.id.policy.slow_start.window;
         let set = EndpointSet::new(ready.collect(), Vec::new(), slow_start);

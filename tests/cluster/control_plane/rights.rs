@@ -25,6 +25,8 @@ pub(super) async fn grant(client: &Client) {
                 {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": read},
                 {"apiGroups": ["networking.k8s.io"], "resources": ["ingresses", "ingressclasses"],
                     "verbs": read},
+                {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"],
+                    "verbs": ["list"]},
                 {"apiGroups": ["networking.k8s.io"], "resources": ["ingresses/status"],
                     "verbs": ["get", "patch", "update"]},
                 {"apiGroups": ["bywash.dev"], "resources": ["gatewaypolicies"], "verbs": read},

@@ -48,6 +48,8 @@ impl Metrics {
         counters(encoder, &catalogue::STATUS_WRITES, samples)?;
         let dropped = self.sum(|worker| &worker.log_lines_dropped);
         total(encoder, &catalogue::ACCESS_LOG_DROPPED, &dropped)?;
+        let lost = control.failure_records_lost();
+        total(encoder, &catalogue::FAILURE_RECORDS_DROPPED, &lost)?;
         let dropped = control.own_log_lines_dropped();
         total(encoder, &catalogue::LOG_DROPPED, &dropped)
     }

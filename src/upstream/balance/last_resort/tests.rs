@@ -4,6 +4,7 @@ use crate::routing::policy::upstream::Algorithm;
 
 use super::super::Wish;
 use super::super::tests::{ALGORITHMS, Bench};
+use super::is_under_way;
 
 /// Of four, the first is in use and was tried, the others are ejected, the last is half-open by now.
 fn stranded(algorithm: Algorithm) -> Bench {
@@ -55,6 +56,45 @@ fn what_the_endpoints_in_use_broke_off_goes_there_once_more_before_a_half_open_o
             assert!(choice.due.is_some(), "{algorithm:?}");
         }
     }
+}
+
+#[test]
+fn with_its_last_attempt_it_goes_to_a_half_open_one_however_the_others_failed() {
+    for algorithm in ALGORITHMS {
+        let mut bench = stranded(algorithm.clone());
+        let tried = [bench.address(0)];
+        let wish = Wish {
+            tried: &tried,
+            last: true,
+            ..Wish::default()
+        };
+        let members = bench.members();
+        let choice = bench.choice(&members, &wish).unwrap();
+        assert_eq!(bench.position(&choice), 3, "{algorithm:?}");
+    }
+}
+
+#[test]
+fn waiting_helps_while_one_is_connected_to_and_nothing_else_is_left() {
+    let mut bench = Bench::of(2, Algorithm::PeakEwma);
+    let tried = [bench.address(0)];
+    let members = bench.members();
+    assert!(!is_under_way(&members, &tried), "the other is in use");
+    bench.eject(1);
+    assert!(!is_under_way(&members, &tried), "nobody connects to it");
+    let wish = Wish {
+        tried: &tried,
+        ..Wish::default()
+    };
+    let due = bench.choice(&members, &wish).unwrap().due;
+    assert!(due.is_some() && is_under_way(&members, &tried));
+    assert!(!is_under_way(&members, &[tried[0], bench.address(1)]));
+    drop(due);
+    assert!(!is_under_way(&members, &tried), "it cannot be connected to");
+    let bench = Bench::of(2, Algorithm::PeakEwma);
+    bench.half_open(1);
+    let tried = [bench.address(0)];
+    assert!(!is_under_way(&bench.members(), &tried), "it is there");
 }
 
 #[test]
