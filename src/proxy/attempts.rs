@@ -147,7 +147,10 @@ impl Attempts<'_> {
             let started = Instant::now();
             self.begin(&chosen, started);
             let mut miss = match self.attempt(&chosen.endpoint, reconnecting).await {
-                Ok(Some(answer)) => return Ok(self.taken(chosen, started, answer)),
+                Ok(Some(mut answer)) => {
+                    self.taken(chosen, started, &mut answer);
+                    return Ok(answer);
+                }
                 Ok(None) => {
                     self.made.pop();
                     continue;
@@ -179,23 +182,22 @@ impl Attempts<'_> {
     }
 
     /// The request is under way for as long as its answer is.
-    fn give(&mut self, mut answer: Answer) -> Answer {
+    fn give(&mut self, answer: &mut Answer) {
         // Upgraded connections count as such, not as requests.
         let admitted = self.admitted.take();
         answer.lease.admitted = admitted.filter(|_| !answer.switched);
-        answer
     }
 
     /// Books the answer, and has the client come back to where it is from.
-    fn taken(&mut self, chosen: Chosen, started: Instant, mut answer: Answer) -> Answer {
+    fn taken(&mut self, chosen: Chosen, started: Instant, answer: &mut Answer) {
         if let Some(affinity) = &self.affinity
             && chosen.trial.is_none()
         {
             let fields = answer.response.headers_mut();
             affinity.keep(self.upstream, chosen.pin, fields);
         }
-        self.succeeded((&chosen.endpoint, chosen.trial), started, &mut answer);
-        self.give(answer)
+        self.succeeded((&chosen.endpoint, chosen.trial), started, answer);
+        self.give(answer);
     }
 
     /// Nothing, where the endpoint left before there was a connection to it.

@@ -58,7 +58,7 @@ pub(super) struct Streaming {
 
 /// A connection in use, with what it is used for.
 pub(super) struct Lease {
-    pub(super) connection: Connection,
+    pub(super) connection: Box<Connection>,
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) upload: Option<Arc<Upload>>,
     pub(super) in_flight: InFlight,

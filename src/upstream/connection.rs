@@ -34,7 +34,7 @@ pub const MAX_HEAD: usize = 64 * 1024;
 /// The most fields of a response head.
 pub const MAX_FIELDS: u32 = 128;
 
-/// An open HTTP/1.1 connection.
+/// An open HTTP/1.1 connection. Boxed, since it goes from hand to hand many times for each request.
 #[derive(Debug)]
 pub struct Connection {
     /// Dropped before the rest, so that a close on this side is not taken for one of the endpoint's.
@@ -95,7 +95,7 @@ impl Connection {
         stream: Stream,
         counted: (UpstreamConnectionGuard, ConnectionPermit),
         life: &Arc<IdleLife>,
-    ) -> Result<Self, Cause> {
+    ) -> Result<Box<Self>, Cause> {
         let secured = stream.is_secured();
         let Stream {
             transport,
@@ -118,7 +118,7 @@ impl Connection {
             let ended = connection.with_upgrades().await;
             witness.ended(ended.is_err_and(|error| is_lost(&error)));
         });
-        Ok(Self {
+        Ok(Box::new(Self {
             rest,
             sender,
             mark: traffic.mark(),
@@ -129,7 +129,7 @@ impl Connection {
             http10: false,
             guarded: Some(VANISHED_AFTER),
             idle_hint: None,
-        })
+        }))
     }
 
     /// Sees to it that a vanished peer is found: by the kernel, or, for a request with a body or one

@@ -195,12 +195,12 @@ impl Endpoint {
         worker: usize,
         reuse: Reuse,
         policy: &ConnectionPool,
-    ) -> Option<Connection> {
+    ) -> Option<Box<Connection>> {
         self.pools.get(worker)?.take(reuse, policy).await
     }
 
     /// Gives a connection back after a complete exchange.
-    pub fn give_idle(&self, worker: usize, connection: Connection, policy: &ConnectionPool) {
+    pub fn give_idle(&self, worker: usize, connection: Box<Connection>, policy: &ConnectionPool) {
         if let Some(pool) = self.pools.get(worker)
             && !self.retired.load(Relaxed)
         {

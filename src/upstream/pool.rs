@@ -57,7 +57,7 @@ struct Idles {
 
 #[derive(Debug)]
 struct Idle {
-    connection: Connection,
+    connection: Box<Connection>,
     since: Instant,
     /// How long it may idle by the policy under which it was given.
     timeout: Duration,
@@ -65,7 +65,7 @@ struct Idle {
 
 impl Pool {
     /// Takes the newest connection that may serve such a request under this policy.
-    pub async fn take(&self, reuse: Reuse, policy: &ConnectionPool) -> Option<Connection> {
+    pub async fn take(&self, reuse: Reuse, policy: &ConnectionPool) -> Option<Box<Connection>> {
         loop {
             let now = Instant::now();
             let (mut connection, idle_for) = self.pop(reuse, policy, now)?;
@@ -84,7 +84,7 @@ impl Pool {
     }
 
     /// Gives a connection back after a complete exchange.
-    pub fn give(self: &Arc<Self>, connection: Connection, policy: &ConnectionPool) {
+    pub fn give(self: &Arc<Self>, connection: Box<Connection>, policy: &ConnectionPool) {
         let now = Instant::now();
         let most = usize::from(policy.max_idle_per_endpoint);
         let limit = connection.idle_limit(policy.idle_timeout, now);
@@ -138,7 +138,7 @@ impl Pool {
         reuse: Reuse,
         policy: &ConnectionPool,
         now: Instant,
-    ) -> Option<(Connection, Duration)> {
+    ) -> Option<(Box<Connection>, Duration)> {
         let most = match reuse {
             Reuse::Any => policy.idle_timeout,
             Reuse::JustUsed => policy.idle_timeout.min(JUST_USED),

@@ -19,7 +19,7 @@ use super::{Attempts, Miss};
 
 /// What a request gets.
 enum Found {
-    Idle(Connection),
+    Idle(Box<Connection>),
     MayOpen(ConnectionPermit),
     /// The endpoint drains or is gone, and others are to be used.
     Gone,
@@ -36,7 +36,7 @@ impl Attempts<'_> {
         &mut self,
         endpoint: &Endpoint,
         reconnecting: bool,
-    ) -> Result<Option<Connection>, Miss> {
+    ) -> Result<Option<Box<Connection>>, Miss> {
         let found = match self.look(endpoint, reconnecting).await {
             Some(found) => found,
             None => self.wait(endpoint, reconnecting).await?,
@@ -94,7 +94,7 @@ impl Attempts<'_> {
         &mut self,
         endpoint: &Endpoint,
         permit: ConnectionPermit,
-    ) -> Result<Connection, Miss> {
+    ) -> Result<Box<Connection>, Miss> {
         let (limit, within) = (self.policy.timeouts.connect, self.connect_time());
         let began = Instant::now();
         let rules = self.registry.address_rules();

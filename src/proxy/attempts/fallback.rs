@@ -110,7 +110,8 @@ impl<'a> Attempts<'a> {
 
     /// The answer that came with the last attempt, if one did.
     fn given(&mut self, miss: Miss) -> Result<Answer, Cause> {
-        let answer = miss.answer.ok_or(miss.failed.cause)?;
-        Ok(self.give(answer))
+        let mut answer = miss.answer.ok_or(miss.failed.cause)?;
+        self.give(&mut answer);
+        Ok(answer)
     }
 }
