@@ -9,8 +9,7 @@
 //! 9110 section 10.1.4 has it; every other `TE` is between two hops.
 
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use rand::RngExt;
@@ -19,15 +18,7 @@ use super::head::Upgrade;
 use crate::failure::ClientFault;
 use crate::upstream::random::with_rng;
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const SEC_WEBSOCKET_KEY: HeaderName = HeaderName::from_static("sec-websocket-key");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
-/// Fields by which a recipient that folds `_` and `-` together would read another message than we do.
-const FRAMING_IN_CGI_SPELLING: [HeaderName; 2] = [
-    HeaderName::from_static("content_length"),
-    HeaderName::from_static("transfer_encoding"),
-];
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
 /// Makes the fields of a request fit for the upstream.
@@ -48,13 +39,7 @@ pub(crate) fn request(headers: &mut HeaderMap) -> Result<(), ClientFault> {
         }
     }
     let trailers = headers.get_all(TE).iter().any(accepts_trailers);
-    remove_always(headers);
-    headers.remove(EXPECT);
-    headers.remove(HTTP2_SETTINGS);
-    headers.remove(PROXY_AUTHORIZATION);
-    for name in FRAMING_IN_CGI_SPELLING {
-        headers.remove(name);
-    }
+    remove(headers, ends_with_request);
     if trailers {
         headers.insert(TE, TRAILERS);
         headers.insert(CONNECTION, HeaderValue::from_static("te"));
@@ -96,8 +81,7 @@ pub(crate) fn response(status: StatusCode, headers: &mut HeaderMap) {
         }
     }
     let chunked = headers.contains_key(TRANSFER_ENCODING);
-    remove_always(headers);
-    headers.remove(PROXY_AUTHENTICATE);
+    remove(headers, ends_with_response);
     if chunked || status.is_informational() || status == StatusCode::NO_CONTENT {
         headers.remove(CONTENT_LENGTH);
     }
@@ -116,17 +100,40 @@ pub(crate) fn trailers(trailers: &mut HeaderMap) {
     }
 }
 
-fn remove_always(headers: &mut HeaderMap) {
-    for name in [
-        CONNECTION,
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        TE,
-        TRANSFER_ENCODING,
-        UPGRADE,
-    ] {
+/// Removes the fields whose names are such. A message has few fields, and of these hardly any: a look at
+/// each name that is there costs less than a search for each that might be.
+fn remove(headers: &mut HeaderMap, such: fn(&str) -> bool) {
+    while let Some(name) = headers.keys().find(|name| such(name.as_str())) {
+        let name = name.clone();
         headers.remove(name);
     }
+}
+
+/// Whether a field is between two hops, whatever message it is in.
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade"
+    )
+}
+
+/// Those of requests. A recipient that folds `_` and `-` together would read another message than we
+/// do by the last two.
+fn ends_with_request(name: &str) -> bool {
+    is_hop_by_hop(name)
+        || matches!(
+            name,
+            "expect"
+                | "http2-settings"
+                | "proxy-authorization"
+                | "content_length"
+                | "transfer_encoding"
+        )
+}
+
+/// Those of responses.
+fn ends_with_response(name: &str) -> bool {
+    is_hop_by_hop(name) || name == "proxy-authenticate"
 }
 
 /// The fields that `Connection` names, without the options that are none.
