@@ -7,7 +7,7 @@
 //! nobody. What they find is one verdict for all workers ([`verdict`]); the registry leaves endpoints
 //! that are down out of what requests choose from, so that the choice itself pays nothing.
 //!
-//! Verdicts belong to an upstream, since another may ask other questions of the same endpoint.
+//! Verdicts belong to what is asked, since another upstream may ask other questions of the same endpoint.
 //! Refused: a new endpoint that counts as down until its first good probe. It is ready, as the kubelet
 //! says, and a restarted gateway would answer 503 to everybody until it had asked everybody.
 
@@ -21,13 +21,14 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
-use crate::routing::policy::upstream::HealthCheck;
-use crate::routing::snapshot::UpstreamId;
+use crate::routing::snapshot::ServicePort;
 use crate::telemetry::metrics::UpstreamMetrics;
 
 use super::random::random;
 pub(super) use ask::Question;
 use bad::BadProbe;
+use queue::Part;
+pub(super) use queue::Queue;
 use schedule::Joining;
 use verdict::Verdict;
 
@@ -35,25 +36,28 @@ mod ask;
 mod bad;
 mod grpc;
 mod http;
+mod queue;
 mod schedule;
 mod verdict;
 
 #[cfg(test)]
 mod tests;
 
-/// The probes of one upstream's endpoints; they end when this is dropped.
+/// The probes of the endpoints of upstreams that ask the same; they end when this is dropped.
 #[derive(Debug)]
 pub(super) struct Prober {
     plan: Arc<Plan>,
     probed: BTreeMap<SocketAddr, Probed>,
 }
 
-/// What is the same for all endpoints of an upstream.
+/// What is the same for all of them.
 pub(super) struct Plan {
     /// Whose endpoints.
-    pub(super) upstream: UpstreamId,
+    pub(super) service: ServicePort,
     /// What they are asked, and how.
     pub(super) question: Question,
+    /// Where a probe gets its place.
+    pub(super) queue: Part,
     /// Where probes are counted.
     pub(super) metrics: Arc<UpstreamMetrics>,
     /// Called when an endpoint went down or came back.
@@ -67,10 +71,13 @@ struct Probed {
     task: AbortHandle,
 }
 
-/// The last verdict on an endpoint; written by its task alone.
+/// The last verdict on an endpoint.
 #[derive(Debug)]
 struct Health {
+    /// As its task found it.
     down: AtomicBool,
+    /// As it was taken over for requests.
+    known_down: AtomicBool,
 }
 
 impl Prober {
@@ -82,47 +89,40 @@ impl Prober {
         }
     }
 
-    /// Probes these endpoints from now on, and no others. What is `known_down` begins as such.
-    /// Must run inside a tokio runtime.
-    pub(super) fn now_has(
+    /// Probes these endpoints too from now on. What is `known_down` begins as such. Must run inside a
+    /// tokio runtime.
+    pub(super) fn also(
         &mut self,
-        addresses: impl IntoIterator<Item = SocketAddr>,
+        addresses: &[SocketAddr],
         known_down: impl Fn(SocketAddr) -> bool,
     ) {
-        let mut before = std::mem::take(&mut self.probed);
-        let joining = if before.is_empty() {
+        let joining = if self.probed.is_empty() {
             Joining::Together
         } else {
             Joining::Later
         };
         for address in addresses {
-            let probed = before.remove(&address).unwrap_or_else(|| {
-                let down = known_down(address);
-                Probed::start(Arc::clone(&self.plan), (address, down), joining)
+            self.probed.entry(*address).or_insert_with(|| {
+                let down = known_down(*address);
+                Probed::start(Arc::clone(&self.plan), (*address, down), joining)
             });
-            self.probed.insert(address, probed);
         }
     }
 
-    /// What its endpoints are asked, and when.
-    pub(super) fn check(&self) -> &HealthCheck {
-        self.plan.question.check()
+    /// Probes no others any more.
+    pub(super) fn retain(&mut self, addresses: &HashSet<SocketAddr>) {
+        self.probed.retain(|address, _| addresses.contains(address));
     }
 
-    /// All endpoints that are probed.
-    pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        self.probed.keys().copied()
+    /// Takes over what its probes have found.
+    pub(super) fn take_over(&self) {
+        let all = self.probed.values().map(|probed| &probed.health);
+        all.for_each(|health| health.known_down.store(health.is_down(), Relaxed));
     }
 
-    /// Those that are down.
-    pub(super) fn down(&self) -> HashSet<SocketAddr> {
-        let down = self.probed.iter().filter(|(_, it)| it.health.is_down());
-        down.map(|(address, _)| *address).collect()
-    }
-
-    /// Whether an endpoint is down, if it is probed.
+    /// Whether an endpoint is down, if it is probed, as it was taken over last.
     pub(super) fn is_down(&self, address: SocketAddr) -> Option<bool> {
-        Some(self.probed.get(&address)?.health.is_down())
+        Some(self.probed.get(&address)?.health.known_down.load(Relaxed))
     }
 }
 
@@ -133,7 +133,10 @@ impl Probed {
         let first = schedule::first(interval, joining, random());
         let take = taking(Arc::clone(&plan), address, &health);
         let task = tokio::spawn(async move {
-            let probe = || plan.question.ask(address);
+            let probe = async || {
+                let _place = plan.queue.place().await;
+                plan.question.ask(address).await
+            };
             repeat(interval, first, probe, take).await;
         });
         Self {
@@ -153,6 +156,7 @@ impl Health {
     fn new(down: bool) -> Self {
         Self {
             down: AtomicBool::new(down),
+            known_down: AtomicBool::new(down),
         }
     }
 
@@ -167,7 +171,7 @@ impl Health {
 
 impl fmt::Debug for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Plan({}, {:?})", self.upstream, self.question)
+        write!(f, "Plan({}, {:?})", self.service, self.question)
     }
 }
 
@@ -211,14 +215,14 @@ fn taking(
         verdict = next;
         if changed {
             health.set(verdict.is_down());
-            tell(&plan.upstream, address, result);
+            tell(&plan.service, address, result);
             (plan.changed)();
         }
         true
     }
 }
 
-fn tell(upstream: &UpstreamId, endpoint: SocketAddr, result: Result<(), BadProbe>) {
+fn tell(upstream: &ServicePort, endpoint: SocketAddr, result: Result<(), BadProbe>) {
     match result {
         Ok(()) => tracing::info!(%upstream, %endpoint, "endpoint is up again by its probe"),
         Err(why) => tracing::warn!(%upstream, %endpoint, %why, "endpoint is down by its probe"),

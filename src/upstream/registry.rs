@@ -34,13 +34,16 @@ use super::budget::Budget;
 use super::endpoint::{Endpoint, Origin};
 use super::latency::Latency;
 use super::live::{Endpoints, Shared, Upstream};
+use super::probe::Queue;
 use super::random::with_rng;
 use super::tls::ClientConfigs;
 use probing::Probers;
+use verdicts::Verdicts;
 
 mod named;
 mod probing;
 mod states;
+mod verdicts;
 
 /// What all upstreams share.
 #[derive(Clone, Debug)]
@@ -59,6 +62,10 @@ pub struct Registry {
     settings: Settings,
     epoch: Instant,
     state: Mutex<State>,
+    /// The places of probes.
+    probes: Queue,
+    /// What probes found and requests do not know yet.
+    verdicts: Verdicts,
 }
 
 #[derive(Debug, Default)]
@@ -75,6 +82,8 @@ struct Group {
     shared: Arc<Shared>,
     endpoints: HashMap<SocketAddr, Arc<Endpoint>>,
     probers: Probers,
+    /// Those of the newest snapshot.
+    upstreams: Vec<UpstreamId>,
 }
 
 /// The live upstreams of one snapshot.
@@ -87,6 +96,8 @@ impl Registry {
             settings,
             epoch: Instant::now(),
             state: Mutex::default(),
+            probes: Queue::new(),
+            verdicts: Verdicts::default(),
         });
         let looked_at = Arc::downgrade(&registry);
         registry.settings.metrics.read_states(move || {
@@ -214,6 +225,7 @@ impl Registry {
                 }),
                 endpoints: HashMap::new(),
                 probers: Probers::default(),
+                upstreams: Vec::new(),
             }
         };
         let group = groups.entry(id.group()).or_insert_with(new);
@@ -298,6 +310,8 @@ fn retire_unnamed(state: &mut State) {
     }
     groups.retain(|id, group| {
         let upstreams = by_group.get(id).map(Vec::as_slice).unwrap_or_default();
+        let ids = upstreams.iter().map(|(_, live)| live.id.clone());
+        group.upstreams = ids.collect();
         group.retire_unnamed(upstreams);
         !upstreams.is_empty()
     });

@@ -52,9 +52,14 @@ impl Question {
     /// # Errors
     /// With why the probe is bad.
     pub(super) async fn ask(&self, address: SocketAddr) -> Result<(), BadProbe> {
-        let timeout = self.check.timeout;
-        let deadline = Instant::now() + timeout;
-        let stream = open(address, timeout, &self.addresses, self.tls.as_deref())
+        let deadline = Instant::now() + self.check.timeout;
+        let answer = self.ask_until(deadline, address).await;
+        answer.map_err(|bad| bad.seen_at(Instant::now(), deadline))
+    }
+
+    async fn ask_until(&self, deadline: Instant, address: SocketAddr) -> Result<(), BadProbe> {
+        let (timeout, tls) = (self.check.timeout, self.tls.as_deref());
+        let stream = open(address, timeout, &self.addresses, tls)
             .await
             .map_err(|error| error.cause)?;
         let traffic = Arc::clone(&stream.traffic);

@@ -1,6 +1,8 @@
 //! Why a probe was bad: no failure of a request, so that it is no cause of the taxonomy, but where
 //! the same thing went wrong it has the same name.
 
+use std::time::Duration;
+
 use tokio::time::{Instant, timeout_at};
 
 use crate::failure::Cause;
@@ -25,7 +27,19 @@ pub(super) enum BadProbe {
     NotServing(u64),
 }
 
+/// Of one whose end is seen so much later than its time was over, this process cannot tell whether it
+/// was the endpoint that took so long.
+const LATE: Duration = Duration::from_millis(100);
+
 impl BadProbe {
+    /// What it is where its end is seen at `now`, though its time was over at the deadline.
+    pub(super) fn seen_at(self, now: Instant, deadline: Instant) -> Self {
+        if now > deadline + LATE {
+            return Cause::LocalResources.into();
+        }
+        self
+    }
+
     /// Whether it says nothing of the endpoint, since this process had not what it needs.
     pub(super) fn is_ours(self) -> bool {
         matches!(

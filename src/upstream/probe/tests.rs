@@ -3,9 +3,11 @@
 use std::cell::RefCell;
 use std::sync::Mutex;
 
+use futures::FutureExt;
+
 use crate::failure::Cause;
 use crate::routing::policy::AddressRules;
-use crate::routing::policy::upstream::{Probe, UpstreamPolicy};
+use crate::routing::policy::upstream::{HealthCheck, Probe};
 use crate::routing::snapshot::ServicePort;
 use crate::telemetry::metrics::Metrics;
 
@@ -24,15 +26,13 @@ fn plan(changed: impl Fn() + Send + Sync + 'static) -> Plan {
         unhealthy_threshold: 3,
     };
     Plan {
-        upstream: UpstreamId {
-            service: ServicePort {
-                namespace: "shop".into(),
-                name: "cart".into(),
-                port: 80,
-            },
-            policy: Arc::new(UpstreamPolicy::default()),
+        service: ServicePort {
+            namespace: "shop".into(),
+            name: "cart".into(),
+            port: 80,
         },
         question: Question::new(check, AddressRules::default(), None),
+        queue: Queue::new().part(),
         metrics: Metrics::new(1).upstream("shop/cart:80"),
         changed: Box::new(changed),
     }
@@ -116,17 +116,49 @@ async fn a_change_is_told_once_and_a_lack_of_our_own_says_nothing() {
 async fn an_endpoint_that_stays_keeps_its_verdict_and_a_new_one_begins_with_what_is_known() {
     let [a, b, c] = [1, 2, 3].map(|n| SocketAddr::from(([10, 0, 0, n], 80)));
     let mut prober = Prober::new(plan(|| {}));
-    prober.now_has([a, b], |address| address == b);
-    assert_eq!(prober.down(), HashSet::from([b]));
-    prober.now_has([b, c], |_| false);
-    assert_eq!(prober.down(), HashSet::from([b]));
-    assert_eq!(
-        [a, b, c].map(|it| prober.is_down(it)),
-        [None, Some(true), Some(false)]
-    );
-    prober.now_has([b], |_| true);
-    prober.now_has([b, c], |_| true);
-    assert_eq!(prober.down(), HashSet::from([b, c]));
+    prober.also(&[a, b], |address| address == b);
+    let down = |prober: &Prober| [a, b, c].map(|it| prober.is_down(it));
+    assert_eq!(down(&prober), [Some(false), Some(true), None]);
+    prober.also(&[b, c], |_| false);
+    prober.retain(&HashSet::from([b, c]));
+    assert_eq!(down(&prober), [None, Some(true), Some(false)]);
+    prober.retain(&HashSet::from([b]));
+    prober.also(&[b, c], |_| true);
+    assert_eq!(down(&prober), [None, Some(true), Some(true)]);
+}
+
+#[test]
+fn an_end_that_is_seen_too_late_to_tell_is_ours() {
+    let deadline = Instant::now();
+    let refused = BadProbe::Failed(Cause::ConnectionRefused);
+    for (late, ours) in [(0, false), (100, false), (101, true)] {
+        let seen = refused.seen_at(deadline + Duration::from_millis(late), deadline);
+        assert_eq!(seen.is_ours(), ours, "{late}");
+    }
+}
+
+/// Its time begins when it has a place, so that waiting for one takes nothing down.
+#[tokio::test(start_paused = true)]
+async fn a_probe_waits_for_its_place() {
+    let (asked, waited) = (RefCell::new(0), Instant::now());
+    let part = Queue::new().part();
+    let mut taken = Vec::new();
+    while let Some(place) = part.place().now_or_never() {
+        taken.push(place);
+    }
+    let probe = async || {
+        let _place = part.place().await;
+        *asked.borrow_mut() += 1;
+        Ok(())
+    };
+    let probes = repeat(INTERVAL, Duration::ZERO, probe, |_| false);
+    let freed = async {
+        sleep_until(waited + INTERVAL * 10).await;
+        assert_eq!(*asked.borrow(), 0);
+        taken.pop();
+    };
+    tokio::join!(probes, freed);
+    assert_eq!(*asked.borrow(), 1);
 }
 
 #[test]

@@ -320,3 +320,43 @@ async fn an_endpoint_keeps_connections_while_any_upstream_uses_it() {
     let _listening = socket.listen(16).unwrap();
     until(|| terminates.is_retired()).await;
 }
+
+/// What differs in their policies is none of the probes' business.
+#[tokio::test]
+async fn upstreams_that_ask_the_same_of_an_endpoint_ask_it_once_and_all_hear_of_it() {
+    let registry = on_this_machine();
+    let [socket] = refusing();
+    let address = socket.local_addr().unwrap();
+    let mut snapshot = probed_and_not(&[(address, EndpointState::Ready)]);
+    for (id, spec) in snapshot.upstreams.clone() {
+        let mut policy = (*id.policy).clone();
+        policy.panic_threshold = Some(50);
+        let policy = Arc::new(policy);
+        snapshot.upstreams.insert(UpstreamId { policy, ..id }, spec);
+    }
+    let attached = registry.attach(&snapshot);
+    let of = |probed: bool| {
+        let all = attached.values();
+        all.filter(move |it| it.policy().health_check.is_some() == probed)
+    };
+    assert_eq!(of(true).count(), 2);
+    let probers = || {
+        let state = registry.lock();
+        let all = state.groups.values().map(|it| it.probers.0.len());
+        all.sum::<usize>()
+    };
+    assert_eq!(probers(), 1);
+    for upstream in of(true) {
+        until_usable(upstream, 0).await;
+    }
+    assert!(of(false).all(|upstream| upstream.usable() == 1));
+    // One of them goes, the other one's probes go on.
+    let gone = of(true).next().unwrap().id().clone();
+    snapshot.upstreams.remove(&gone);
+    registry.attach(&snapshot);
+    assert_eq!(probers(), 1);
+    let _listening = socket.listen(16).unwrap();
+    for upstream in of(true).filter(|it| *it.id() != gone) {
+        until_usable(upstream, 1).await;
+    }
+}
