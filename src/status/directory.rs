@@ -10,7 +10,7 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::sync::watch;
 use tracing::warn;
 
-use super::policy::Speaker;
+use super::policy::{Speaker, Standing};
 use super::{Observed, Publish, wanted};
 use crate::api::status::GatewayPolicyStatus;
 use crate::report::{ObjectRef, Overload};
@@ -82,11 +82,12 @@ fn told(
     reports
         .filter_map(|report| {
             let known = before.get(&report.object);
-            let wanted = speaker.wanted(
-                report,
-                known.unwrap_or(&unseen),
-                known.is_some_and(|known| known.conditions.is_some()),
-            );
+            let standing = Standing {
+                status: known.unwrap_or(&unseen),
+                owns: known.is_some_and(|known| known.conditions.is_some()),
+                is_settled: true,
+            };
+            let wanted = speaker.wanted(report, standing);
             Some((report.object.clone(), wanted.or_else(|| known.cloned())?))
         })
         .collect()

@@ -9,7 +9,8 @@
 //! as itself, with the name of its class. Each keeps its own entries in `ancestors`
 //! and leaves those of others as they are; the first of them by name writes what is at the top. While
 //! none of them has a target, because none exists or all are those of other controllers, all of them
-//! say so there, and take it back once one of them has one.
+//! say so there, and take it back once one of them has one. Entries that have not followed the policy to its
+//! newest generation in time are of installations that are gone: they stay, and count no more.
 
 use std::collections::BTreeSet;
 
@@ -44,19 +45,31 @@ pub(super) struct Speaker<'a> {
     pub(super) overloads: &'a [Overload],
 }
 
+/// What a policy says already.
+#[derive(Clone, Copy)]
+pub(super) struct Standing<'a> {
+    pub(super) status: &'a GatewayPolicyStatus,
+    /// Some of its conditions are ours: what is said of a policy without targets is said by every
+    /// installation, and taken back when one of them has it.
+    pub(super) owns: bool,
+    /// Others have had the time to speak of its newest generation.
+    pub(super) is_settled: bool,
+}
+
 impl Speaker<'_> {
     /// The part of the status that is ours, with the entries of others; absent where that is what the
-    /// policy has already. `owns` tells that some of its conditions are ours: what is said of a policy
-    /// without targets is said by every installation, and taken back when one of them has it.
+    /// policy has already.
     pub(super) fn wanted(
         self,
         report: &PolicyReport,
-        current: &GatewayPolicyStatus,
-        owns: bool,
+        standing: Standing<'_>,
     ) -> Option<GatewayPolicyStatus> {
+        let current = standing.status;
         let listed = current.ancestors.iter().flatten();
         let (mine, others): (Vec<&Ancestor>, Vec<&Ancestor>) =
             listed.partition(|it| it.controller_name == self.installation);
+        let lives = |it: &&Ancestor| !standing.is_settled || !is_behind(it, report.generation);
+        let living: Vec<&Ancestor> = others.iter().copied().filter(lives).collect();
         let mut ancestors: Vec<Ancestor> = report
             .targets
             .iter()
@@ -69,10 +82,10 @@ impl Speaker<'_> {
         ancestors.sort_by(|a, b| a.controller_name.cmp(&b.controller_name));
         ancestors.truncate(MOST_ANCESTORS);
 
-        let first = others
+        let first = living
             .iter()
             .all(|it| *it.controller_name > *self.installation);
-        let concerned = has || others.is_empty();
+        let concerned = has || living.is_empty();
         let known = current.conditions.as_deref().unwrap_or_default();
         let conditions = (first && concerned).then(|| self.conditions(report, known));
         let silent = mine.is_empty() && !has;
@@ -81,7 +94,13 @@ impl Speaker<'_> {
             conditions,
             ancestors: (!silent).then_some(ancestors),
         };
-        (!is_said(&wanted, current, owns)).then_some(wanted)
+        (!is_said(&wanted, current, standing.owns)).then_some(wanted)
+    }
+
+    /// Whether entries of others are about an older generation.
+    pub(super) fn others_are_behind(self, generation: i64, current: &GatewayPolicyStatus) -> bool {
+        let mut listed = current.ancestors.iter().flatten();
+        listed.any(|it| it.controller_name != self.installation && is_behind(it, generation))
     }
 
     fn conditions(self, report: &PolicyReport, known: &[Condition]) -> Vec<Condition> {
@@ -285,6 +304,12 @@ fn invalid(report: &PolicyReport) -> Option<Verdict> {
 fn is_good(ancestor: &Ancestor) -> bool {
     let mut conditions = ancestor.conditions.iter().flatten();
     conditions.all(|it| it.status == "True")
+}
+
+/// Whether an entry is about an older generation.
+fn is_behind(ancestor: &Ancestor, generation: i64) -> bool {
+    let mut conditions = ancestor.conditions.iter().flatten();
+    !conditions.any(|it| it.observed_generation.is_some_and(|of| of >= generation))
 }
 
 /// Whether the policy says already what is wanted, and nothing of ours beyond it.

@@ -13,16 +13,18 @@ use crate::api::policy::GatewayPolicy;
 use crate::api::status::GatewayPolicyStatus;
 use crate::report::policy::PolicyReport;
 use crate::report::{Kind, ObjectRef, Overload};
-use crate::status::policy::Speaker;
+use crate::status::policy::{Speaker, Standing};
 
-/// How long another controller has to speak of a policy that is for it before we say that it is not
-/// for us: most are, and then nothing need be taken back.
+/// How long another installation has to speak of a policy that is for it before we say that it is not
+/// for us, and of a new generation before it counts as gone: most do, and then nothing need be taken back.
 const COURTESY: Duration = Duration::from_secs(30);
 
 /// Statuses of policies.
 pub(super) struct Policies {
     /// Policies of which another controller may be about to speak, with when we do.
     elsewhere: HashMap<ObjectRef, Instant>,
+    /// Policies of whose newest generation others have not spoken yet, with when they count no more.
+    behind: HashMap<ObjectRef, (i64, Instant)>,
     wanted: BTreeMap<ObjectRef, GatewayPolicyStatus>,
     /// Without times.
     written: Memory<GatewayPolicyStatus>,
@@ -32,6 +34,7 @@ impl Policies {
     pub(super) fn new() -> Self {
         Self {
             elsewhere: HashMap::new(),
+            behind: HashMap::new(),
             wanted: BTreeMap::new(),
             written: Memory::new(),
         }
@@ -63,7 +66,13 @@ impl Policies {
                 continue;
             };
             let status = policy.status.as_ref().unwrap_or(&unseen);
-            let Some(wanted) = speaker.wanted(report, status, owns(policy, field_manager)) else {
+            let behind = speaker.others_are_behind(report.generation, status);
+            let standing = Standing {
+                status,
+                owns: owns(policy, field_manager),
+                is_settled: self.is_settled(report, behind, now),
+            };
+            let Some(wanted) = speaker.wanted(report, standing) else {
                 continue;
             };
             let mut from = self.written.due(&report.object, &timeless(&wanted), now);
@@ -82,7 +91,22 @@ impl Policies {
             .prune(|policy| wanted.contains_key(policy), now);
         self.elsewhere
             .retain(|policy, _| current.contains_key(policy));
+        self.behind.retain(|policy, _| current.contains_key(policy));
         due
+    }
+
+    /// Whether others have had the time to speak of the newest generation.
+    fn is_settled(&mut self, report: &PolicyReport, behind: bool, now: Instant) -> bool {
+        if !behind {
+            self.behind.remove(&report.object);
+            return true;
+        }
+        let new = (report.generation, now + COURTESY);
+        let since = self.behind.entry(report.object.clone()).or_insert(new);
+        if since.0 != report.generation {
+            *since = new;
+        }
+        now >= since.1
     }
 
     /// What is to be written on a policy.
@@ -100,6 +124,7 @@ impl Policies {
 
     pub(super) fn forget(&mut self) {
         self.elsewhere.clear();
+        self.behind.clear();
         self.written.clear();
     }
 }
@@ -178,6 +203,27 @@ mod tests {
         });
         assert_eq!(plan(&mut policies, &told), None);
         assert!(plan(&mut policies, &bare) > Some(now));
+    }
+
+    #[test]
+    fn others_that_do_not_follow_a_policy_to_its_new_generation_count_no_more_after_a_while() {
+        let policy = policy();
+        let mut policies = Policies::new();
+        let start = Instant::now();
+        let mut settled = |generation, behind, seconds| {
+            let report = PolicyReport {
+                generation,
+                ..report(&policy, &[])
+            };
+            policies.is_settled(&report, behind, start + Duration::from_secs(seconds))
+        };
+        assert!(settled(1, false, 0));
+        assert!(!settled(2, true, 10));
+        assert!(!settled(2, true, 39));
+        assert!(settled(2, true, 40));
+        assert!(!settled(3, true, 41));
+        assert!(settled(3, false, 42));
+        assert!(!settled(4, true, 80));
     }
 
     #[test]

@@ -50,7 +50,16 @@ fn first(report: &PolicyReport) -> GatewayPolicyStatus {
         observed_generation: Some(-1),
         ..GatewayPolicyStatus::default()
     };
-    speaker("ours", NOW).wanted(report, &unseen, false).unwrap()
+    let standing = standing(&unseen, false);
+    speaker("ours", NOW).wanted(report, standing).unwrap()
+}
+
+fn standing(status: &GatewayPolicyStatus, owns: bool) -> Standing<'_> {
+    Standing {
+        status,
+        owns,
+        is_settled: false,
+    }
 }
 
 /// `Type=Status/Reason`, in order.
@@ -172,14 +181,17 @@ fn a_policy_without_a_target_says_so() {
 fn nothing_is_wanted_once_it_is_said_and_times_change_with_the_status_only() {
     let good = report(vec![target("web", None)]);
     let said = first(&good);
-    assert_eq!(speaker("ours", LATER).wanted(&good, &said, false), None);
+    assert_eq!(
+        speaker("ours", LATER).wanted(&good, standing(&said, false)),
+        None
+    );
 
     let edited = PolicyReport {
         generation: 4,
         ..good.clone()
     };
     let next = speaker("ours", LATER)
-        .wanted(&edited, &said, false)
+        .wanted(&edited, standing(&said, false))
         .unwrap();
     assert_eq!(next.observed_generation, Some(4));
     for condition in next.conditions.iter().flatten() {
@@ -188,7 +200,7 @@ fn nothing_is_wanted_once_it_is_said_and_times_change_with_the_status_only() {
 
     let broken = report(vec![target("web", Some(conflict()))]);
     let next = speaker("ours", LATER)
-        .wanted(&broken, &said, false)
+        .wanted(&broken, standing(&said, false))
         .unwrap();
     let times: Vec<_> = next
         .conditions
@@ -206,9 +218,14 @@ fn nothing_is_wanted_once_it_is_said_and_times_change_with_the_status_only() {
             ("Stalled", LATER)
         ]
     );
-    let healed = speaker("ours", LATER).wanted(&good, &next, false).unwrap();
+    let healed = speaker("ours", LATER)
+        .wanted(&good, standing(&next, false))
+        .unwrap();
     assert_eq!(summary(&healed).last().unwrap(), "Stalled=False/Ready");
-    assert_eq!(speaker("ours", LATER).wanted(&good, &healed, false), None);
+    assert_eq!(
+        speaker("ours", LATER).wanted(&good, standing(&healed, false)),
+        None
+    );
 }
 
 #[test]
@@ -234,16 +251,73 @@ fn each_target_has_its_own_entry_with_failing_ones_first() {
 fn entries_of_another_controller_stay_and_the_first_by_name_writes_the_top() {
     let policy = report(vec![target("web", None)]);
     let unseen = GatewayPolicyStatus::default();
-    let first = speaker("a", NOW).wanted(&policy, &unseen, false).unwrap();
-    let second = speaker("b", NOW).wanted(&policy, &first, false).unwrap();
+    let first = speaker("a", NOW)
+        .wanted(&policy, standing(&unseen, false))
+        .unwrap();
+    let second = speaker("b", NOW)
+        .wanted(&policy, standing(&first, false))
+        .unwrap();
     assert_eq!(second.conditions, None);
     let both = GatewayPolicyStatus {
         ancestors: second.ancestors,
         ..first
     };
     assert_eq!(both.ancestors.as_ref().unwrap().len(), 2);
-    assert_eq!(speaker("a", LATER).wanted(&policy, &both, false), None);
-    assert_eq!(speaker("b", LATER).wanted(&policy, &both, false), None);
+    assert_eq!(
+        speaker("a", LATER).wanted(&policy, standing(&both, false)),
+        None
+    );
+    assert_eq!(
+        speaker("b", LATER).wanted(&policy, standing(&both, false)),
+        None
+    );
+}
+
+#[test]
+fn an_installation_that_is_gone_does_not_hold_the_top_for_ever() {
+    let policy = report(vec![target("web", None)]);
+    let unseen = GatewayPolicyStatus::default();
+    let gone = speaker("a", NOW).wanted(&policy, standing(&unseen, false));
+    let gone = gone.unwrap();
+    let edited = PolicyReport {
+        generation: 4,
+        ..policy.clone()
+    };
+    let settled = Standing {
+        is_settled: true,
+        ..standing(&gone, false)
+    };
+    let ours = speaker("b", LATER);
+    assert_eq!(ours.wanted(&policy, settled).unwrap().conditions, None);
+    assert!(!ours.others_are_behind(3, &gone));
+
+    assert!(ours.others_are_behind(4, &gone));
+    let waiting = ours.wanted(&edited, standing(&gone, false)).unwrap();
+    assert_eq!(waiting.conditions, None, "it may be about to speak");
+    let taken = ours.wanted(&edited, settled).unwrap();
+    assert_eq!(taken.observed_generation, Some(4));
+    assert_eq!(summary(&taken)[3], "Ready=True/Ready");
+    let entries = taken.ancestors.as_ref().unwrap();
+    let names: Vec<&str> = entries.iter().map(|it| &*it.controller_name).collect();
+    assert_eq!(names, ["a", "b"], "the entries of others are theirs");
+
+    let foreign = PolicyReport {
+        foreign: vec!["the Ingress shop/web is of another class".into()],
+        generation: 4,
+        ..report(Vec::new())
+    };
+    let orphaned = ours.wanted(&foreign, settled).unwrap();
+    assert_eq!(summary(&orphaned)[0], "Accepted=False/TargetNotFound");
+    assert_eq!(orphaned.ancestors, None);
+
+    let back = speaker("a", LATER).wanted(&edited, standing(&taken, false));
+    let back = back.unwrap();
+    assert_eq!(back.observed_generation, Some(4));
+    let back = Standing {
+        is_settled: true,
+        ..standing(&back, true)
+    };
+    assert_eq!(ours.wanted(&edited, back).unwrap().conditions, None);
 }
 
 #[test]
@@ -264,11 +338,14 @@ fn of_a_policy_for_others_alone_that_is_said_until_one_of_them_speaks() {
     );
     let message = &said.conditions.as_ref().unwrap()[0].message;
     assert_eq!(message, "the Ingress shop/web is of another class");
-    assert_eq!(speaker("ours", LATER).wanted(&foreign, &said, true), None);
+    assert_eq!(
+        speaker("ours", LATER).wanted(&foreign, standing(&said, true)),
+        None
+    );
 
     let theirs = report(vec![target("web", None)]);
-    let spoken = speaker("theirs", NOW).wanted(&theirs, &said, false);
-    let withdrawn = speaker("ours", LATER).wanted(&foreign, &spoken.unwrap(), true);
+    let spoken = speaker("theirs", NOW).wanted(&theirs, standing(&said, false));
+    let withdrawn = speaker("ours", LATER).wanted(&foreign, standing(&spoken.unwrap(), true));
     assert_eq!(withdrawn, Some(GatewayPolicyStatus::default()));
 }
 
@@ -277,13 +354,21 @@ fn what_every_installation_says_of_a_policy_without_targets_is_taken_back_when_o
     let nobodys = report(Vec::new());
     let said = first(&nobodys);
     assert_eq!(said.ancestors, None);
-    assert_eq!(speaker("z", LATER).wanted(&nobodys, &said, true), None);
+    assert_eq!(
+        speaker("z", LATER).wanted(&nobodys, standing(&said, true)),
+        None
+    );
 
     let class = report(vec![target("web", None)]);
-    let named = speaker("a", LATER).wanted(&class, &said, false).unwrap();
-    let withdrawn = speaker("z", LATER).wanted(&nobodys, &named, true);
+    let named = speaker("a", LATER)
+        .wanted(&class, standing(&said, false))
+        .unwrap();
+    let withdrawn = speaker("z", LATER).wanted(&nobodys, standing(&named, true));
     assert_eq!(withdrawn, Some(GatewayPolicyStatus::default()));
-    assert_eq!(speaker("z", LATER).wanted(&nobodys, &named, false), None);
+    assert_eq!(
+        speaker("z", LATER).wanted(&nobodys, standing(&named, false)),
+        None
+    );
 }
 
 #[test]
@@ -307,13 +392,13 @@ fn a_circuit_breaker_that_turns_requests_away_is_told_and_taken_back() {
         overloads: &others,
         ..speaker("ours", LATER)
     };
-    assert_eq!(unconcerned.wanted(&policy, &closed, false), None);
+    assert_eq!(unconcerned.wanted(&policy, standing(&closed, false)), None);
     let ours = [overload("cart")];
     let concerned = Speaker {
         overloads: &ours,
         ..speaker("ours", LATER)
     };
-    let open = concerned.wanted(&policy, &closed, false).unwrap();
+    let open = concerned.wanted(&policy, standing(&closed, false)).unwrap();
     assert_eq!(summary(&open)[4], "CircuitBreakerOpen=True/LimitReached");
     assert_eq!(
         summary(&open)[3],
@@ -323,6 +408,8 @@ fn a_circuit_breaker_that_turns_requests_away_is_told_and_taken_back() {
     let condition = &open.conditions.as_ref().unwrap()[4];
     assert!(condition.message.contains("maxRequests of shop/cart:80"));
     assert_eq!(condition.last_transition_time, LATER);
-    let closed = speaker("ours", NOW).wanted(&policy, &open, false).unwrap();
+    let closed = speaker("ours", NOW)
+        .wanted(&policy, standing(&open, false))
+        .unwrap();
     assert_eq!(summary(&closed)[4], "CircuitBreakerOpen=False/Closed");
 }
