@@ -17,6 +17,7 @@ pub mod facts;
 pub(crate) mod fake_api;
 pub mod installation;
 mod outages;
+pub mod ownership;
 pub mod reader;
 mod shelf;
 pub mod writer;

@@ -10,7 +10,7 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::sync::watch;
 use tracing::warn;
 
-use super::policy::{Speaker, Standing};
+use super::policy::{Share, Speaker, Standing};
 use super::{Observed, Publish, wanted};
 use crate::api::status::GatewayPolicyStatus;
 use crate::report::{ObjectRef, Overload};
@@ -84,7 +84,10 @@ fn told(
             let known = before.get(&report.object);
             let standing = Standing {
                 status: known.unwrap_or(&unseen),
-                owns: known.is_some_and(|known| known.conditions.is_some()),
+                ours: match known.and_then(|known| known.conditions.as_ref()) {
+                    Some(_) => Share::Words,
+                    None => Share::Nothing,
+                },
                 is_settled: true,
             };
             let wanted = speaker.wanted(report, standing);

@@ -49,11 +49,20 @@ pub(super) struct Speaker<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Standing<'a> {
     pub(super) status: &'a GatewayPolicyStatus,
-    /// Some of its conditions are ours: what is said of a policy without targets is said by every
-    /// installation, and taken back when one of them has it.
-    pub(super) owns: bool,
+    pub(super) ours: Share,
     /// Others have had the time to speak of its newest generation.
     pub(super) is_settled: bool,
+}
+
+/// How much of its conditions is ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Share {
+    Nothing,
+    /// What is said of a policy without targets is said by every installation, and taken back when one of
+    /// them has it.
+    Part,
+    /// The words too: if they are no longer right, nobody else corrects them.
+    Words,
 }
 
 impl Speaker<'_> {
@@ -94,7 +103,7 @@ impl Speaker<'_> {
             conditions,
             ancestors: (!silent).then_some(ancestors),
         };
-        (!is_said(&wanted, current, standing.owns)).then_some(wanted)
+        (!is_said((&wanted, has), standing)).then_some(wanted)
     }
 
     /// Whether entries of others are about an older generation.
@@ -301,6 +310,11 @@ fn invalid(report: &PolicyReport) -> Option<Verdict> {
     (!defects.is_empty()).then(|| bad("Invalid", defects.join("; ")))
 }
 
+fn says_the_same(a: &Condition, b: &Condition) -> bool {
+    let said = |it: &Condition| (it.type_.clone(), it.status.clone(), it.observed_generation);
+    said(a) == said(b)
+}
+
 fn is_good(ancestor: &Ancestor) -> bool {
     let mut conditions = ancestor.conditions.iter().flatten();
     conditions.all(|it| it.status == "True")
@@ -312,17 +326,22 @@ fn is_behind(ancestor: &Ancestor, generation: i64) -> bool {
     !conditions.any(|it| it.observed_generation.is_some_and(|of| of >= generation))
 }
 
-/// Whether the policy says already what is wanted, and nothing of ours beyond it.
-fn is_said(wanted: &GatewayPolicyStatus, current: &GatewayPolicyStatus, owns: bool) -> bool {
+/// Whether the policy says already what is wanted, and nothing of ours beyond it. Of a policy in which
+/// nobody has a target another installation may say the same in other words.
+fn is_said((wanted, has): (&GatewayPolicyStatus, bool), standing: Standing<'_>) -> bool {
+    let current = standing.status;
     if wanted.ancestors.is_some() && wanted.ancestors != current.ancestors {
         return false;
     }
     let Some(conditions) = &wanted.conditions else {
-        return !owns;
+        return standing.ours == Share::Nothing;
     };
     let known = current.conditions.as_deref().unwrap_or_default();
-    current.observed_generation == wanted.observed_generation
-        && conditions.iter().all(|it| known.contains(it))
+    let is_known = |it: &Condition| match has || standing.ours == Share::Words {
+        true => known.contains(it),
+        false => known.iter().any(|known| says_the_same(known, it)),
+    };
+    current.observed_generation == wanted.observed_generation && conditions.iter().all(is_known)
 }
 
 #[cfg(test)]

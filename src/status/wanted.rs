@@ -13,6 +13,7 @@ use k8s_openapi::api::networking::v1::{Ingress, IngressLoadBalancerIngress};
 
 use super::{Publish, PublishAddress};
 use crate::report::{Code, Finding, Kind, ObjectRef};
+use crate::stores::ownership;
 
 /// The addresses that Ingresses should have.
 pub(super) type Addresses = Vec<IngressLoadBalancerIngress>;
@@ -139,16 +140,7 @@ fn current(ingress: &Ingress) -> &[IngressLoadBalancerIngress] {
 
 /// Whether there are addresses and they are of this manager.
 fn written_by(ingress: &Ingress, field_manager: &str) -> bool {
-    let entries = ingress
-        .metadata
-        .managed_fields
-        .as_deref()
-        .unwrap_or_default();
-    !current(ingress).is_empty()
-        && entries.iter().any(|entry| {
-            entry.manager.as_deref() == Some(field_manager)
-                && entry.subresource.as_deref() == Some("status")
-        })
+    !current(ingress).is_empty() && ownership::has_status(&ingress.metadata, field_manager)
 }
 
 fn listed_address(address: &PublishAddress) -> IngressLoadBalancerIngress {

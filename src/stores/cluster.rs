@@ -23,7 +23,6 @@ use futures::TryStreamExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::WatchStreamExt;
@@ -34,7 +33,7 @@ use tokio::task::JoinSet;
 
 use super::installation::stable_hash;
 use super::shelf::Watched;
-use super::{Feed, Source, source};
+use super::{Feed, Source, ownership, source};
 use crate::api::policy::GatewayPolicy;
 use crate::api::policy::upstream::CA_LABEL;
 use trouble::Trouble;
@@ -59,7 +58,7 @@ pub struct Settings {
     /// outside `namespace`.
     pub published: Option<(String, String)>,
     /// Our own field manager. Of `managedFields`, only its entry for the addresses of an Ingress or the
-    /// conditions of a policy is kept, as the evidence that we wrote them, and without its content.
+    /// conditions of a policy is kept, as the evidence that we wrote them.
     pub field_manager: String,
 }
 
@@ -280,27 +279,10 @@ async fn follow<K>(
 /// Drops what nobody reads and what would make up most of the memory.
 fn trim<K: Resource>(object: &mut K, manager: &str) {
     let meta = object.meta_mut();
-    if let Some(fields) = &mut meta.managed_fields {
-        fields.retain(|entry| entry.manager.as_deref() == Some(manager) && owns_status(entry));
-        for entry in fields {
-            entry.fields_v1 = None;
-        }
-    }
+    ownership::trim(meta, manager);
     if let Some(annotations) = &mut meta.annotations {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
     }
-}
-
-/// Whether the entry stands for the addresses of an Ingress or the conditions of a policy.
-fn owns_status(entry: &ManagedFieldsEntry) -> bool {
-    let fields = entry.fields_v1.as_ref();
-    fields.is_some_and(|fields| {
-        let written = [
-            "/f:status/f:loadBalancer/f:ingress",
-            "/f:status/f:conditions",
-        ];
-        written.iter().any(|path| fields.0.pointer(path).is_some())
-    })
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ use crate::api::policy::GatewayPolicy;
 use crate::api::status::GatewayPolicyStatus;
 use crate::report::policy::PolicyReport;
 use crate::report::{Kind, ObjectRef, Overload};
-use crate::status::policy::{Speaker, Standing};
+use crate::status::policy::{Share, Speaker, Standing};
+use crate::stores::ownership;
 
 /// How long another installation has to speak of a policy that is for it before we say that it is not
 /// for us, and of a new generation before it counts as gone: most do, and then nothing need be taken back.
@@ -69,7 +70,7 @@ impl Policies {
             let behind = speaker.others_are_behind(report.generation, status);
             let standing = Standing {
                 status,
-                owns: owns(policy, field_manager),
+                ours: share(policy, field_manager),
                 is_settled: self.is_settled(report, behind, now),
             };
             let Some(wanted) = speaker.wanted(report, standing) else {
@@ -140,13 +141,14 @@ fn timeless(status: &GatewayPolicyStatus) -> GatewayPolicyStatus {
     status
 }
 
-/// Whether conditions on the policy are of this manager; of its entries only those are kept.
-fn owns(policy: &GatewayPolicy, field_manager: &str) -> bool {
-    let entries = policy.metadata.managed_fields.as_deref();
-    entries.unwrap_or_default().iter().any(|entry| {
-        entry.manager.as_deref() == Some(field_manager)
-            && entry.subresource.as_deref() == Some("status")
-    })
+/// How much of the conditions on the policy is of this manager.
+fn share(policy: &GatewayPolicy, field_manager: &str) -> Share {
+    let metadata = &policy.metadata;
+    match ownership::has_status(metadata, field_manager) {
+        true if ownership::has_the_words(metadata, field_manager) => Share::Words,
+        true => Share::Part,
+        false => Share::Nothing,
+    }
 }
 
 fn key(policy: &GatewayPolicy) -> ObjectRef {

@@ -57,7 +57,10 @@ fn first(report: &PolicyReport) -> GatewayPolicyStatus {
 fn standing(status: &GatewayPolicyStatus, owns: bool) -> Standing<'_> {
     Standing {
         status,
-        owns,
+        ours: match owns {
+            true => Share::Words,
+            false => Share::Nothing,
+        },
         is_settled: false,
     }
 }
@@ -271,6 +274,32 @@ fn entries_of_another_controller_stay_and_the_first_by_name_writes_the_top() {
         speaker("b", LATER).wanted(&policy, standing(&both, false)),
         None
     );
+}
+
+#[test]
+fn of_a_policy_that_nobody_has_any_installations_words_are_enough_until_they_are_wrong() {
+    let told = |why: &str| {
+        let missing = Rejection::NotFound(why.into());
+        report(vec![target("web", Some(missing))])
+    };
+    let said = first(&told("the Ingress shop/web does not exist"));
+    let otherwise = told("no Ingress leads there");
+    let other = speaker("other", LATER);
+    for ours in [Share::Nothing, Share::Part] {
+        let standing = Standing {
+            ours,
+            ..standing(&said, false)
+        };
+        assert_eq!(other.wanted(&otherwise, standing), None);
+        let edited = PolicyReport {
+            generation: 4,
+            ..otherwise.clone()
+        };
+        assert!(other.wanted(&edited, standing).is_some());
+    }
+    let corrected = other.wanted(&otherwise, standing(&said, true)).unwrap();
+    let message = &corrected.conditions.unwrap()[0].message;
+    assert_eq!(message, "no Ingress leads there");
 }
 
 #[test]

@@ -24,27 +24,6 @@ fn what_nobody_reads_is_dropped() {
     assert_eq!(annotations.into_keys().collect::<Vec<_>>(), ["a"]);
 }
 
-#[test]
-fn the_evidence_that_we_wrote_the_addresses_is_kept() {
-    let addresses = json!({"f:status": {"f:loadBalancer": {"f:ingress": {}}}});
-    let ingress = trimmed(json!([
-        {"manager": "theirs", "subresource": "status", "fieldsV1": addresses},
-        {"manager": "ours", "subresource": "status", "fieldsV1": addresses},
-    ]));
-    let left = ingress.metadata.managed_fields.unwrap();
-    assert_eq!(left.len(), 1);
-    assert_eq!(left[0].manager.as_deref(), Some("ours"));
-    assert!(left[0].fields_v1.is_none());
-}
-
-#[test]
-fn owning_a_status_without_addresses_is_no_evidence() {
-    let ingress = trimmed(json!([
-        {"manager": "ours", "subresource": "status", "fieldsV1": {"f:status": {}}},
-    ]));
-    assert_eq!(ingress.metadata.managed_fields, Some(Vec::new()));
-}
-
 #[tokio::test]
 async fn a_kind_that_is_refused_holds_everything_back_until_it_is_allowed() {
     let mut api = FakeApi::start().await;
