@@ -16,7 +16,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::routing::snapshot::ServicePort;
+use crate::routing::snapshot::UpstreamId;
 
 /// An object, by kind, namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -243,7 +243,7 @@ codes! {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Overload {
     /// The upstream.
-    pub upstream: ServicePort,
+    pub upstream: UpstreamId,
     /// Which limits did, by the names of the policy's fields.
     pub limits: Vec<&'static str>,
 }

@@ -38,6 +38,7 @@ pub mod standing;
 pub mod sync;
 pub mod tls;
 pub mod transport;
+mod turned_away;
 pub mod upload;
 pub mod vanished;
 pub mod window;

@@ -5,7 +5,7 @@
 //! now and then, and those of an Ingress not at all. Words about trouble wait a moment for the facts
 //! that explain it. What stands on the objects already is where a new leader begins.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::failure::{Cause, Trouble};
 use crate::report::facts::{Facts, Problem};
@@ -270,10 +270,11 @@ pub(super) fn problem(cause: Cause, sum: &Sum, overloads: &[Overload]) -> Proble
     problem.upstream = ServicePort::parse(&sum.upstream);
     problem.samples.clone_from(&sum.samples);
     (problem.failed, problem.requests) = (sum.count, requests);
-    let overload = overloads
-        .iter()
-        .find(|it| Some(&it.upstream) == problem.upstream.as_ref());
-    problem.limits = overload.map(|it| it.limits.clone()).unwrap_or_default();
+    // Upstreams of one Service are not told apart here.
+    let its = |it: &&Overload| Some(&it.upstream.service) == problem.upstream.as_ref();
+    let limits = overloads.iter().filter(its).flat_map(|it| &it.limits);
+    let limits: BTreeSet<&str> = limits.copied().collect();
+    problem.limits = limits.into_iter().collect();
     problem
 }
 

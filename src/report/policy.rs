@@ -1,7 +1,7 @@
 //! What became of each GatewayPolicy: made by translation, told by its status.
 
 use super::ObjectRef;
-use crate::routing::snapshot::ServicePort;
+use crate::routing::snapshot::UpstreamId;
 
 /// What became of one policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct PolicyReport {
     /// Its targets that are another controller's, if any: a sentence each.
     pub foreign: Vec<String>,
     /// The upstreams that it has a part in and that have a circuit breaker, sorted.
-    pub limited: Vec<ServicePort>,
+    pub limited: Vec<UpstreamId>,
 }
 
 impl PolicyReport {

@@ -14,7 +14,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::api::status::{Ancestor, AncestorRef, Condition, EffectiveSection, GatewayPolicyStatus};
+use crate::api::status::{
+    self, Ancestor, AncestorRef, Condition, EffectiveSection, GatewayPolicyStatus,
+};
 use crate::report::policy::{PolicyReport, Rejection, TargetReport};
 use crate::report::{Kind, Overload};
 
@@ -157,7 +159,8 @@ impl Speaker<'_> {
             let limits = overload.limits.join(" and ");
             format!("{limits} of {}", overload.upstream)
         });
-        let sentences: Vec<String> = sentences.collect();
+        // Several upstreams of one Service read alike.
+        let sentences: BTreeSet<String> = sentences.collect();
         if sentences.is_empty() {
             let message = "no request was turned away in the last 30 s";
             return bad("Closed", message.to_owned());
@@ -165,7 +168,7 @@ impl Speaker<'_> {
         let message = format!(
             "requests were answered 503 at once in the last 30 s because of {}: raise the limit, or \
              give the Service more endpoints",
-            sentences.join(", ")
+            Vec::from_iter(sentences).join(", ")
         );
         good("LimitReached", message)
     }

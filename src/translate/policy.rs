@@ -19,7 +19,7 @@ use crate::report::policy::{
 use crate::report::{Code, Kind, ObjectRef};
 use crate::routing::host::HostPattern;
 use crate::routing::policy::Policy;
-use crate::routing::snapshot::ServicePort;
+use crate::routing::snapshot::UpstreamId;
 
 use super::findings::Findings;
 use super::ingress::Claims;
@@ -81,7 +81,7 @@ struct Attached {
     /// Where it is attached, or why not.
     targets: Vec<(PolicyTarget, Result<Attachment, Rejection>)>,
     foreign: Vec<String>,
-    limited: BTreeSet<ServicePort>,
+    limited: BTreeSet<UpstreamId>,
 }
 
 /// Something that a section names and that cannot be found or used.

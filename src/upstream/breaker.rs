@@ -11,20 +11,14 @@
 //! request that waits, and each of these looks again for both.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
 use crate::routing::policy::upstream::CircuitBreaker;
-use crate::telemetry::metrics::{BreakerLimit, UpstreamMetrics};
 
 use super::count::Count;
 use super::places::Places;
-use super::sync::{AtomicU64, Ordering::Relaxed};
-
-/// For so long after it turned a request away a breaker is said to be open.
-const OPEN: Duration = Duration::from_secs(30);
 
 /// What one upstream has.
 #[derive(Debug)]
@@ -36,12 +30,8 @@ pub struct Load {
     freed: Notify,
     /// Told when a connection that no request waits for stands, or is not to be had.
     background: Notify,
-    /// Of each limit, when a request was last turned away: milliseconds since the epoch, from 1.
-    turned_away: [AtomicU64; BreakerLimit::ALL.len()],
-    epoch: Instant,
     /// Each may have a connection: otherwise those of one could starve the requests of another.
     workers: u32,
-    metrics: Arc<UpstreamMetrics>,
 }
 
 /// A connection; counts until dropped.
@@ -58,26 +48,20 @@ pub struct Pending(Arc<Load>);
 
 impl Load {
     /// Nothing yet.
-    pub(super) fn new(epoch: Instant, workers: usize, metrics: Arc<UpstreamMetrics>) -> Arc<Self> {
+    pub(super) fn new(workers: usize) -> Arc<Self> {
         Arc::new(Self {
             connections: Places::new(),
             requests: Count::new(),
             freed: Notify::new(),
             background: Notify::new(),
-            turned_away: Default::default(),
-            epoch,
             workers: u32::try_from(workers).unwrap_or(u32::MAX),
-            metrics,
         })
     }
 
     /// A request under way, if another may be.
     pub(super) fn request(self: &Arc<Self>, limits: &CircuitBreaker) -> Option<RequestPermit> {
-        if self.requests.take(1, limits.max_requests.into()) {
-            return Some(RequestPermit(Arc::clone(self)));
-        }
-        self.turn_away(BreakerLimit::Requests);
-        None
+        let taken = self.requests.take(1, limits.max_requests.into());
+        taken.then(|| RequestPermit(Arc::clone(self)))
     }
 
     /// A connection, if another may be opened.
@@ -101,28 +85,8 @@ impl Load {
 
     /// A request that waits for a connection, if another may.
     pub(super) fn pending(self: &Arc<Self>, limits: &CircuitBreaker) -> Option<Pending> {
-        if self.connections.wait(limits.max_pending_requests) {
-            return Some(Pending(Arc::clone(self)));
-        }
-        self.turn_away(BreakerLimit::Pending);
-        None
-    }
-
-    /// A request was turned away.
-    pub(super) fn turn_away(&self, limit: BreakerLimit) {
-        self.metrics.turned_away(limit);
-        let now = self.epoch.elapsed().as_millis();
-        let now = u64::try_from(now).unwrap_or(u64::MAX).max(1);
-        self.turned_away[limit.index()].store(now, Relaxed);
-    }
-
-    /// The limits for which requests were turned away of late.
-    pub fn open(&self, now: Instant) -> impl Iterator<Item = BreakerLimit> {
-        let since = now.saturating_duration_since(self.epoch);
-        BreakerLimit::ALL.into_iter().filter(move |limit| {
-            let last = self.turned_away[limit.index()].load(Relaxed);
-            last > 0 && since.saturating_sub(Duration::from_millis(last)) < OPEN
-        })
+        let waits = self.connections.wait(limits.max_pending_requests);
+        waits.then(|| Pending(Arc::clone(self)))
     }
 
     /// A connection that was in use is idle now.
@@ -152,11 +116,6 @@ impl Pending {
     pub fn freed(&self) -> Notified<'_> {
         self.0.freed.notified()
     }
-
-    /// The wait was in vain.
-    pub fn give_up(&self) {
-        self.0.turn_away(BreakerLimit::Connections);
-    }
 }
 
 impl Drop for ConnectionPermit {
@@ -183,7 +142,6 @@ mod tests {
     use futures::FutureExt as _;
 
     use super::*;
-    use crate::telemetry::metrics::Metrics;
 
     const LIMITS: CircuitBreaker = CircuitBreaker {
         max_connections: 2,
@@ -192,8 +150,7 @@ mod tests {
     };
 
     fn load(workers: usize) -> Arc<Load> {
-        let metrics = Metrics::new(1).upstream("shop/cart:80");
-        Load::new(Instant::now(), workers, metrics)
+        Load::new(workers)
     }
 
     #[test]
@@ -228,18 +185,6 @@ mod tests {
             .collect();
         assert!(load.connection(Some(&LIMITS)).is_none());
         drop(held);
-    }
-
-    #[test]
-    fn it_is_open_for_half_a_minute_after_it_turned_a_request_away() {
-        let load = load(1);
-        let start = Instant::now();
-        assert_eq!(load.open(start).count(), 0);
-        let _held: Vec<_> = (0..3).map(|_| load.request(&LIMITS)).collect();
-        assert!(load.request(&LIMITS).is_none());
-        let open: Vec<_> = load.open(start + Duration::from_secs(29)).collect();
-        assert_eq!(open, [BreakerLimit::Requests]);
-        assert_eq!(load.open(start + Duration::from_secs(31)).count(), 0);
     }
 
     #[test]

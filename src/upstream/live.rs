@@ -10,7 +10,7 @@ use tokio::sync::futures::Notified;
 use crate::failure::Cause;
 use crate::routing::policy::upstream::UpstreamPolicy;
 use crate::routing::snapshot::UpstreamId;
-use crate::telemetry::metrics::UpstreamMetrics;
+use crate::telemetry::metrics::{BreakerLimit, UpstreamMetrics};
 
 use super::balance::pin::EndpointPin;
 use super::balance::set::{EndpointSet, Member};
@@ -23,6 +23,7 @@ use super::latency::Latency;
 use super::names::Resolution;
 use super::random::with_rng;
 use super::tls::ClientTls;
+use super::turned_away::TurnedAway;
 
 /// What an upstream without any history is assumed to take, in microseconds.
 const UNKNOWN: f32 = 30_000.0;
@@ -34,6 +35,7 @@ pub struct Upstream {
     pub(super) shared: Arc<Shared>,
     pub(super) endpoints: Endpoints,
     pub(super) turns: Turns,
+    pub(super) turned_away: TurnedAway,
 }
 
 /// What upstreams share that differ in their policy alone; lives as long as one of them.
@@ -117,7 +119,9 @@ impl Upstream {
             return Ok(None);
         };
         let permit = self.shared.load.request(limits);
-        permit.map(Some).ok_or(Cause::LimitReached)
+        permit
+            .map(Some)
+            .ok_or_else(|| self.turn_away(BreakerLimit::Requests))
     }
 
     /// Allows a connection to be opened, if another may be.
@@ -138,7 +142,18 @@ impl Upstream {
     pub fn wait_for_connection(&self) -> Result<Pending, Cause> {
         let limits = self.policy().circuit_breaker.unwrap_or_default();
         let pending = self.shared.load.pending(&limits);
-        pending.ok_or(Cause::LimitReached)
+        pending.ok_or_else(|| self.turn_away(BreakerLimit::Pending))
+    }
+
+    /// A request has waited in vain for a connection.
+    pub fn give_up_waiting(&self) -> Cause {
+        self.turn_away(BreakerLimit::Connections)
+    }
+
+    fn turn_away(&self, limit: BreakerLimit) -> Cause {
+        self.shared.metrics.turned_away(limit);
+        self.turned_away.note(limit);
+        Cause::LimitReached
     }
 
     /// Whether an ejected endpoint is being connected to, while nothing else is left to a request that

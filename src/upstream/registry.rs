@@ -9,7 +9,7 @@
 //! that began long ago and now needs another endpoint must find those of today, since the ones it
 //! knew when it began may all be gone.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -21,8 +21,8 @@ use rand::RngExt;
 use crate::report::Overload;
 use crate::routing::policy::AddressRules;
 use crate::routing::snapshot::{
-    EndpointGroup, EndpointSource, EndpointSpec, EndpointState, ServicePort, Snapshot,
-    Upstream as Spec, UpstreamId,
+    EndpointGroup, EndpointSource, EndpointSpec, EndpointState, Snapshot, Upstream as Spec,
+    UpstreamId,
 };
 use crate::telemetry::metrics::{BreakerLimit, Metrics};
 
@@ -37,6 +37,7 @@ use super::live::{Endpoints, Shared, Upstream};
 use super::probe::Queue;
 use super::random::with_rng;
 use super::tls::ClientConfigs;
+use super::turned_away::TurnedAway;
 use probing::Probers;
 use verdicts::Verdicts;
 
@@ -141,15 +142,13 @@ impl Registry {
     /// The upstreams that turned requests away of late, sorted.
     pub fn overloads(&self, now: Instant) -> Vec<Overload> {
         let state = self.lock();
-        let mut limits: BTreeMap<&ServicePort, BTreeSet<BreakerLimit>> = BTreeMap::new();
-        for (id, group) in &state.groups {
-            for limit in group.shared.load.open(now) {
-                limits.entry(&id.service).or_default().insert(limit);
-            }
-        }
-        let overloads = limits.into_iter().map(|(upstream, limits)| Overload {
-            upstream: upstream.clone(),
-            limits: limits.into_iter().map(BreakerLimit::as_str).collect(),
+        let overloads = state.upstreams.iter().filter_map(|(id, (_, upstream))| {
+            let limits = upstream.turned_away.of_late(now);
+            let limits: Vec<&str> = limits.map(BreakerLimit::as_str).collect();
+            (!limits.is_empty()).then(|| Overload {
+                upstream: id.clone(),
+                limits,
+            })
         });
         overloads.collect()
     }
@@ -206,6 +205,7 @@ impl Registry {
             shared,
             endpoints,
             turns: Turns::starting_at(with_rng(|rng| rng.random())),
+            turned_away: TurnedAway::new(self.epoch),
         })
     }
 
@@ -213,7 +213,7 @@ impl Registry {
         let State { groups, tls, .. } = state;
         let new = || {
             let metrics = self.settings.metrics.upstream(&id.to_string());
-            let load = Load::new(self.epoch, self.settings.workers, Arc::clone(&metrics));
+            let load = Load::new(self.settings.workers);
             Group {
                 shared: Arc::new(Shared {
                     typical: Latency::new(self.epoch),

@@ -84,8 +84,7 @@ impl Attempts<'_> {
             }
             self.upstream.close_an_idle_one();
             if timeout_at(deadline, freed).await.is_err() {
-                pending.give_up();
-                return Err(unsent(Cause::LimitReached));
+                return Err(unsent(self.upstream.give_up_waiting()));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::report::ObjectRef;
 use crate::routing::host::HostPattern;
-use crate::routing::snapshot::{Fallback, Target, UpstreamId};
+use crate::routing::snapshot::{Fallback, Target};
 
 use super::Policies;
 
@@ -18,7 +18,7 @@ impl Policies<'_> {
         };
         if id.policy.circuit_breaker.is_some() {
             for index in self.chosen(ingress, host, service).into_values() {
-                self.all[index].limited.insert(id.service.clone());
+                self.all[index].limited.insert(id.clone());
             }
         }
     }
@@ -31,11 +31,11 @@ impl Policies<'_> {
             policy: _,
         }: &Fallback,
     ) {
-        let UpstreamId { service, policy } = upstream;
-        if policy.circuit_breaker.is_some()
+        let service = &upstream.service;
+        if upstream.policy.circuit_breaker.is_some()
             && let Some(index) = self.own(&service.namespace, &service.name)
         {
-            self.all[index].limited.insert(service.clone());
+            self.all[index].limited.insert(upstream.clone());
         }
     }
 }

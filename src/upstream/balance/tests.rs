@@ -74,7 +74,7 @@ impl Bench {
             workers: 1,
             epoch: self.start,
             joined,
-            load: Load::new(self.start, 1, Arc::clone(&metrics)),
+            load: Load::new(1),
             metrics,
         };
         let n = u16::try_from(self.list.len()).unwrap();

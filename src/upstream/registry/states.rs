@@ -51,7 +51,12 @@ impl Registry {
             };
             told.usable = told.usable.min(usable);
             if live.policy().circuit_breaker.is_some() {
-                told.breaker = Some(group.shared.load.open(now).collect());
+                let open = told.breaker.get_or_insert_default();
+                for limit in live.turned_away.of_late(now) {
+                    if !open.contains(&limit) {
+                        open.push(limit);
+                    }
+                }
             }
         }
         state.add_idle(&mut states);

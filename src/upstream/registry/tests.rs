@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use super::*;
 use crate::failure::Cause;
 use crate::routing::policy::upstream::{
-    HealthCheck, Probe, SlowStart, Trust, UpstreamPolicy, UpstreamTls,
+    CircuitBreaker, HealthCheck, Probe, SlowStart, Trust, UpstreamPolicy, UpstreamTls,
 };
 use crate::routing::snapshot::ServicePort;
 use crate::upstream::balance::Wish;
@@ -319,6 +319,37 @@ async fn an_endpoint_keeps_connections_while_any_upstream_uses_it() {
 
     let _listening = socket.listen(16).unwrap();
     until(|| terminates.is_retired()).await;
+}
+
+#[tokio::test]
+async fn of_two_policies_for_one_service_the_one_whose_limit_was_reached_is_told() {
+    let mut both = snapshot(&[1]);
+    let (id, spec) = both.upstreams.pop_first().unwrap();
+    let limited = |max_requests| {
+        let mut id = id.clone();
+        let limits = CircuitBreaker {
+            max_requests,
+            ..CircuitBreaker::default()
+        };
+        Arc::make_mut(&mut id.policy).circuit_breaker = Some(limits);
+        id
+    };
+    let (low, high) = (limited(1), limited(100));
+    both.upstreams = [(low.clone(), spec.clone()), (high.clone(), spec)].into();
+    let registry = registry();
+    let attached = registry.attach(&both);
+    let held = attached[&high].admit().unwrap();
+    assert!(
+        attached[&low].admit().is_err(),
+        "they share what is counted"
+    );
+    let told = registry.overloads(Instant::now());
+    assert_eq!(told.len(), 1);
+    assert_eq!(
+        (&told[0].upstream, &*told[0].limits),
+        (&low, &["maxRequests"][..])
+    );
+    drop(held);
 }
 
 /// What differs in their policies is none of the probes' business.
