@@ -3,6 +3,15 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The longest message of a condition.
+pub const LONGEST_MESSAGE: usize = 32_768;
+
+/// The longest origin of a section.
+pub const LONGEST_ORIGIN: usize = 600;
+
+/// The longest text of the values of a section.
+pub const LONGEST_VALUES: usize = 8192;
+
 /// What became of a policy.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -37,7 +46,7 @@ pub struct Condition {
     #[schemars(length(max = 1024))]
     pub reason: String,
     /// Why, and what to do.
-    #[schemars(length(max = 32768))]
+    #[schemars(length(max = LONGEST_MESSAGE))]
     pub message: String,
     /// Since when.
     #[schemars(extend("format" = "date-time"))]
@@ -97,9 +106,9 @@ pub struct EffectiveSection {
     #[schemars(length(max = 63))]
     pub name: String,
     /// The policy that says so, or "built-in".
-    #[schemars(length(max = 600))]
+    #[schemars(length(max = LONGEST_ORIGIN))]
     pub origin: String,
     /// Every value, the built-in ones included.
-    #[schemars(length(max = 8192))]
+    #[schemars(length(max = LONGEST_VALUES))]
     pub values: String,
 }

@@ -14,6 +14,7 @@
 
 use std::collections::BTreeSet;
 
+use super::wanted::shorten;
 use crate::api::status::{
     self, Ancestor, AncestorRef, Condition, EffectiveSection, GatewayPolicyStatus,
 };
@@ -22,6 +23,9 @@ use crate::report::{Kind, Overload};
 
 /// As many targets as are told.
 const MOST_ANCESTORS: usize = 16;
+
+/// As many upstreams are named that turn requests away.
+const MOST_UPSTREAMS: usize = 20;
 
 /// A target may still be on its way.
 const TARGET_NOT_FOUND: &str = "TargetNotFound";
@@ -165,10 +169,19 @@ impl Speaker<'_> {
             let message = "no request was turned away in the last 30 s";
             return bad("Closed", message.to_owned());
         }
+        let told: Vec<&str> = sentences
+            .iter()
+            .take(MOST_UPSTREAMS)
+            .map(|it| &**it)
+            .collect();
+        let more = match sentences.len() - told.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
         let message = format!(
-            "requests were answered 503 at once in the last 30 s because of {}: raise the limit, or \
-             give the Service more endpoints",
-            Vec::from_iter(sentences).join(", ")
+            "requests were answered 503 at once in the last 30 s because of {}{more}: raise the limit, \
+             or give the Service more endpoints",
+            told.join(", ")
         );
         good("LimitReached", message)
     }
@@ -191,10 +204,10 @@ impl Speaker<'_> {
         let sections = target.sections.iter().map(|section| EffectiveSection {
             name: section.name.to_owned(),
             origin: match &section.origin {
-                Some(origin) => origin.to_string(),
+                Some(origin) => shorten(&origin.to_string(), status::LONGEST_ORIGIN),
                 None => "built-in".to_owned(),
             },
-            values: section.values.clone(),
+            values: shorten(&section.values, status::LONGEST_VALUES),
         });
         let sections: Vec<EffectiveSection> = sections.collect();
         let condition = self.condition("Accepted", verdict, generation, known.unwrap_or_default());
@@ -221,7 +234,7 @@ impl Speaker<'_> {
             type_: name.to_owned(),
             status: status.to_owned(),
             reason: verdict.reason.to_owned(),
-            message: verdict.message,
+            message: shorten(&verdict.message, status::LONGEST_MESSAGE),
             last_transition_time: since
                 .map_or_else(|| self.now.to_owned(), |it| it.last_transition_time.clone()),
             observed_generation: Some(generation),

@@ -105,8 +105,9 @@ fn note(messages: &BTreeSet<&str>) -> String {
     note
 }
 
-/// Leaves the middle out: a message begins with what is wrong and ends with what to do.
-fn shorten(message: &str, longest: usize) -> String {
+/// At most so many bytes. Leaves the middle out: a message begins with what is wrong and ends with what to
+/// do.
+pub(super) fn shorten(message: &str, longest: usize) -> String {
     const GAP: &str = " … ";
     if message.len() <= longest {
         return message.to_owned();

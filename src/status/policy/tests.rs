@@ -7,6 +7,7 @@ use crate::routing::policy::upstream::{CircuitBreaker, UpstreamPolicy};
 use crate::routing::snapshot::{ServicePort, UpstreamId};
 
 mod installations;
+mod limits;
 
 const NOW: &str = "2026-01-01T10:00:00Z";
 const LATER: &str = "2026-01-01T11:00:00Z";
