@@ -20,6 +20,10 @@ use bywash::report::{Code, Severity};
 use bywash::telemetry::metrics::catalogue;
 use clap::{Arg, Args, Command};
 
+mod documents {
+    mod access_log;
+}
+
 #[test]
 fn the_table_of_failures_is_the_taxonomy() {
     let mut table = String::from(
@@ -200,6 +204,10 @@ fn require_generated(name: &str, wanted: &str) {
             "{name} differs from the code: run UPDATE_DOCUMENTS=1 cargo test --test documents"
         );
     }
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap()
 }
 
 /// Compares a whole file.

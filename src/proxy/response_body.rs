@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use crate::failure::{Blame, Cause, ClientFault};
+use crate::report::hint::Hint;
 use crate::routing::policy::upstream::ConnectionPool;
 use crate::upstream::breaker::RequestPermit;
 use crate::upstream::classify::{body_failure, detail};
@@ -204,6 +205,16 @@ impl Streaming {
         frame
     }
 
+    /// How much came of a body that ended before its end.
+    fn ended_early(&self, cause: Cause) -> Option<Hint> {
+        let received = self.account.bytes_sent;
+        let left = self.incoming.size_hint().exact();
+        matches!(cause, Cause::BodyIncomplete | Cause::BodyReset).then(|| Hint::BodyEnded {
+            received,
+            announced: left.map(|left| received + left),
+        })
+    }
+
     fn settle(&mut self) {
         self.account.complete();
         self.note_received();
@@ -222,6 +233,7 @@ impl Streaming {
     fn fail(&mut self, cause: Cause, detail: Box<str>) -> io::Error {
         let fault = self.lease.as_ref().and_then(Lease::client_fault);
         let cause = fault.unwrap_or(cause);
+        let ended = self.ended_early(cause);
         self.account.broken(cause);
         self.note_received();
         if let Some(lease) = self.lease.take()
@@ -237,6 +249,7 @@ impl Streaming {
             if let Some(answered) = self.account.attempts.last_mut() {
                 answered.received = received;
                 answered.detail = Some(detail);
+                answered.hint = ended.map(Box::new);
             }
         }
         io::Error::new(io::ErrorKind::UnexpectedEof, cause)

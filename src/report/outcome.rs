@@ -189,7 +189,8 @@ impl Outcome {
         let details = self.attempts.iter().filter_map(|it| it.detail.as_ref());
         let texts = [&self.request_id, &self.method, &self.host, &self.path];
         let texts = texts.into_iter().chain(details).map(|text| text.len());
-        size_of::<Self>() + self.attempts.capacity() * size_of::<Attempt>() + texts.sum::<usize>()
+        let attempt = size_of::<Attempt>() + size_of::<Hint>();
+        size_of::<Self>() + self.attempts.capacity() * attempt + texts.sum::<usize>()
     }
 }
 

@@ -90,7 +90,10 @@ fn disagreement(outcome: &Outcome, entry: &Entry, seen: &Seen) -> Option<&'stati
 
 /// What is counted, in the log and by the metrics.
 fn totals(entries: &[Entry], metrics: &Metrics) -> [(&'static str, Counts, Counts); 5] {
-    let attempts = || entries.iter().flat_map(|entry| &entry.attempts);
+    let attempts = || {
+        let all = entries.iter().flat_map(|entry| &entry.attempts);
+        all.filter(|attempt| !attempt.is_unfinished())
+    };
     let number = |name: &str, of: usize| count(vec![name.to_owned(); of].into_iter());
     let counted = |name: &str, label: &str| metrics.by(name, label).into_iter().collect();
     let sum = |name: &str, metric: &str| {

@@ -26,6 +26,8 @@ pub(crate) struct Entry {
 pub(crate) struct Attempt {
     pub(crate) endpoint: SocketAddr,
     pub(crate) cause: Option<String>,
+    #[serde(default)]
+    next: Option<String>,
     duration_ms: f64,
 }
 
@@ -66,6 +68,11 @@ impl Entry {
 }
 
 impl Attempt {
+    /// Whether its request did not wait for its end.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.next.as_deref() == Some("unfinished")
+    }
+
     /// Why it failed, if it did.
     pub(crate) fn failure(&self) -> Option<Cause> {
         self.cause.as_deref().and_then(named)

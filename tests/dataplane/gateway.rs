@@ -50,6 +50,8 @@ pub(crate) struct Setup {
     pub(crate) snapshot: Snapshot,
     pub(crate) rules: AddressRules,
     pub(crate) settings: Settings,
+    /// The part of the requests that went well which is logged.
+    pub(crate) sample: f64,
 }
 
 impl Default for Setup {
@@ -67,6 +69,7 @@ impl Default for Setup {
                 runtime: RuntimeKind::PerCore,
                 ..Settings::default()
             },
+            sample: 1.0,
         }
     }
 }
@@ -196,7 +199,7 @@ impl Setup {
         let format = access_log::Settings {
             format: Format::Json,
             query: Query::Hidden,
-            sample: 1.0,
+            sample: self.sample,
         };
         let workers = self.settings.workers.get();
         let (access, writer) = AccessLog::start(format, workers, &metrics, sink).unwrap();

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use bywash::failure::Cause;
+use bywash::faults::script::{Script, Step};
 use bywash::faults::{Fault, Peer};
+use bywash::report::hint::Hint;
 use bywash::report::outcome::{Followed, Stop};
 use bywash::routing::policy::Policy;
 use bywash::routing::snapshot::{EndpointSource, PodRef};
@@ -13,9 +15,9 @@ use bywash::telemetry::recorder::{Recorder, Wanted};
 use super::client::{get, post, until};
 use super::gateway::{Gateway, SHORT, Setup, addresses};
 
-async fn endpoints(count: usize, fault: Fault) -> Peer {
+async fn endpoints(count: usize, script: impl Into<Script>) -> Peer {
     let any = vec!["127.0.0.1:0".parse().unwrap(); count];
-    Peer::start_at(&any, "peer", fault).await.unwrap()
+    Peer::start_at(&any, "peer", script).await.unwrap()
 }
 
 #[tokio::test]
@@ -213,7 +215,12 @@ async fn a_body_that_breaks_off_is_told_with_what_came_of_it() {
         answered.received > 0 && answered.detail.is_some(),
         "{answered:?}"
     );
-    assert!(outcome.bytes_sent > 0, "{outcome:?}");
+    let hint = Hint::BodyEnded {
+        received: 4,
+        announced: Some(8),
+    };
+    assert_eq!(answered.hint.as_deref(), Some(&hint));
+    assert_eq!(outcome.bytes_sent, 4);
 }
 
 #[tokio::test]
@@ -232,4 +239,50 @@ async fn an_attempt_that_its_client_did_not_wait_for_is_logged_as_unfinished() {
     assert_eq!(only.endpoint, Some(peer.address()));
     assert_eq!(only.next.as_deref(), Some("unfinished"));
     assert_eq!(gateway.outcomes.now().await, None);
+}
+
+#[tokio::test]
+async fn a_request_for_which_no_endpoint_is_left_stops() {
+    let resets = Script::on_request([Step::ReadBody, Step::Gate, Step::Reset]);
+    let peer = endpoints(1, resets).await;
+    let gateway = Gateway::before(&[&peer]);
+    let mut client = gateway.client().await;
+    client.send(get("/")).await;
+    until(&peer, |counts| counts.waiting == 1).await;
+    gateway.now_has([]);
+    peer.open(1);
+    let entry = gateway.logged().await;
+    assert_eq!(entry.causes(), ["connection_reset"]);
+    let outcome = gateway.outcomes.next().await;
+    let [only] = &outcome.attempts[..] else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!(only.next, Followed::Nothing(Stop::NoEndpoint));
+}
+
+/// Whatever is sampled, failures are not left out: those that clients saw, those that they did not,
+/// and what the application itself calls an error.
+#[tokio::test]
+async fn sampling_leaves_out_what_went_well_and_never_a_failure() {
+    for fault in [
+        Script::from(Fault::ResetAfterRequest),
+        Fault::Unavailable.into(),
+        Fault::ShortBody.into(),
+        Script::answer("HTTP/1.1 500 No\r\ncontent-length: 3\r\n\r\nno\n"),
+    ] {
+        let peer = endpoints(2, Fault::Echo).await;
+        let mut setup = Setup::to(&addresses(&[&peer]), Policy::default());
+        setup.sample = 0.0;
+        let gateway = setup.start();
+        for number in 0..30 {
+            if number % 3 == 2 {
+                peer.once(fault.clone());
+            }
+            let id = gateway.ask(get("/")).await;
+            let id = id.field("x-request-id").unwrap();
+            if number % 3 == 2 {
+                assert_eq!(gateway.logged().await.id, id);
+            }
+        }
+    }
 }

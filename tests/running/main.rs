@@ -11,6 +11,7 @@
 mod access_log;
 mod directory;
 mod ending;
+mod failures;
 mod from_nginx;
 mod http;
 mod manifests;
