@@ -51,6 +51,18 @@ pub struct Addresses {
     pub admin: Option<SocketAddr>,
 }
 
+impl Addresses {
+    fn tell(&self) {
+        tracing::info!(
+            http = shown_address(self.http),
+            https = shown_address(self.https),
+            metrics = shown_address(self.metrics),
+            admin = shown_address(self.admin),
+            "listening",
+        );
+    }
+}
+
 /// Where the objects come from, and what that means for serving them.
 pub(super) struct Input {
     pub(super) source: Source,
@@ -137,13 +149,7 @@ impl Running {
             metrics: ports.metrics.as_ref().map(Port::address),
             admin: ports.admin.as_ref().map(Port::address),
         };
-        tracing::info!(
-            http = shown_address(addresses.http),
-            https = shown_address(addresses.https),
-            metrics = shown_address(addresses.metrics),
-            admin = shown_address(addresses.admin),
-            "listening",
-        );
+        addresses.tell();
         let (readiness, ready) = watch::channel(Readiness::default());
         let (processed, known) = watch::channel(Processed::default());
         let (state, shown) = watch::channel(State::default());
