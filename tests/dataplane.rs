@@ -18,6 +18,7 @@ mod dataplane {
     mod breaker;
     pub(crate) mod client;
     mod connect;
+    mod diagnosis;
     mod dns;
     mod draining;
     mod early_response;

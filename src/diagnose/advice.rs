@@ -119,6 +119,8 @@ codes! {
     CaMissing,
     /// The endpoint refuses the handshake.
     HandshakeRefused,
+    /// The endpoint takes connections and does not answer the handshake in time.
+    SlowHandshake,
     /// TLS fails for another reason.
     TlsBroken,
     /// NetworkPolicies select the Pods and may drop what is sent to them.

@@ -27,6 +27,8 @@ pub enum Hint {
     Alert(u8),
     /// The connection ended within the TLS handshake, without a word.
     SilentHandshake,
+    /// The connection stood, and the TLS handshake was not over in time.
+    LateHandshake,
     /// The body ended after so many bytes.
     BodyEnded {
         /// Bytes that came.

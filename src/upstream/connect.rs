@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use socket2::{SockRef, Socket, TcpKeepalive};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
 
 use crate::failure::Cause;
 use crate::report::hint::Hint;
@@ -77,15 +78,16 @@ pub async fn open(
             detail: None,
         });
     }
-    let opened = tokio::time::timeout(within, async {
-        let tcp = TcpStream::connect(address).await.map_err(not_connected)?;
-        start(tcp, tls).await
-    });
-    opened.await.unwrap_or(Err(ConnectError {
+    let deadline = Instant::now() + within;
+    let late = |hint: Option<Hint>| ConnectError {
         cause: Cause::ConnectTimeout,
-        hint: None,
+        hint: hint.map(Box::new),
         detail: None,
-    }))
+    };
+    let tcp = timeout_at(deadline, TcpStream::connect(address)).await;
+    let tcp = tcp.map_err(|_| late(None))?.map_err(not_connected)?;
+    let started = timeout_at(deadline, start(tcp, tls)).await;
+    started.unwrap_or_else(|_| Err(late(Some(Hint::LateHandshake))))
 }
 
 async fn start(tcp: TcpStream, tls: Option<&ClientTls>) -> Result<Stream, ConnectError> {

@@ -6,7 +6,7 @@ use crate::report::facts::PodFacts;
 
 use super::situation::{Situation, capital};
 use super::words::list;
-use super::{Advice, Code, pods};
+use super::{Advice, Code, pods, tls};
 
 /// Somebody is there and nothing listens.
 pub(super) fn refused(it: &Situation<'_>) -> Advice {
@@ -94,6 +94,7 @@ fn nothing_listens(it: &Situation<'_>) -> Advice {
 /// Nobody answers, not even with a refusal.
 pub(super) fn timed_out(it: &Situation<'_>) -> Advice {
     pods::leaving(it)
+        .or_else(|| tls::slow(it))
         .or_else(|| network_policy(it))
         .or_else(|| one_node(it))
         .unwrap_or_else(|| dropped(it))

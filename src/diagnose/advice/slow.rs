@@ -3,9 +3,14 @@
 use crate::failure::Cause;
 
 use super::situation::{Situation, lower};
-use super::{Advice, Code, pods};
+use super::{Advice, Code, pods, reach};
 
 pub(super) fn explain(it: &Situation<'_>) -> Advice {
+    let samples = &it.problem.samples;
+    // The time was spent on connections that did not come about.
+    if !samples.is_empty() && samples.iter().all(|sample| sample.sent == 0) {
+        return reach::timed_out(it);
+    }
     let state = pods::ended(it).or_else(|| pods::leaving(it));
     state
         .or_else(|| overload(it))

@@ -52,6 +52,7 @@ fn hint() -> impl Strategy<Value = Hint> {
         any::<u8>().prop_map(Hint::Alert),
         Just(Hint::UnknownIssuer),
         Just(Hint::SilentHandshake),
+        Just(Hint::LateHandshake),
         (any::<u64>(), any::<Option<u64>>()).prop_map(|(received, announced)| Hint::BodyEnded {
             received,
             announced

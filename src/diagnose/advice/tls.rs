@@ -135,6 +135,22 @@ fn broken(it: &Situation<'_>) -> Advice {
     Advice::of(Code::TlsBroken, sentence)
 }
 
+/// The connection stood, so that the network is not to blame.
+pub(super) fn slow(it: &Situation<'_>) -> Option<Advice> {
+    let late = |hint: &Hint| *hint == Hint::LateHandshake;
+    it.hints().any(late).then(|| {
+        let sentence = format!(
+            "{} takes connections on {} and does not answer the TLS handshake in time: likely it has more \
+             to do than it can, or speaks something else than TLS there. See {}; timeouts.connect is how \
+             long Bywash waits.",
+            it.app(),
+            it.port_there(),
+            it.log()
+        );
+        Advice::likely(Code::SlowHandshake, sentence)
+    })
+}
+
 /// The port is one for plain HTTP.
 fn plain(it: &Situation<'_>, likely: bool) -> Advice {
     let protocol = it
