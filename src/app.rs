@@ -20,6 +20,7 @@ use crate::stores::directory::{OpenError, STATUS_DIRECTORY};
 use crate::stores::installation;
 use crate::stores::writer::StatusFiles;
 use crate::telemetry::logs::StartError;
+use crate::telemetry::traces::TracesError;
 use crate::translate::{self, Origin};
 use crate::upstream::random::with_rng;
 
@@ -60,6 +61,9 @@ pub enum Error {
     /// No log.
     #[error(transparent)]
     Log(#[from] StartError),
+    /// No traces, though they are asked for.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     /// No threads.
     #[error("the control plane cannot start")]
     Runtime(#[source] io::Error),
@@ -102,7 +106,10 @@ pub enum Error {
 impl Error {
     /// Whether what was asked cannot be done, as against work that failed.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Directory(_) | Self::Cluster(_))
+        matches!(
+            self,
+            Self::Directory(_) | Self::Cluster(_) | Self::Traces(_)
+        )
     }
 }
 

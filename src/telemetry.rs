@@ -13,3 +13,4 @@ pub mod logs;
 pub mod metrics;
 pub mod recorder;
 pub mod spool;
+pub mod traces;

@@ -54,6 +54,7 @@ pub(super) fn start(
         Observers {
             access_log: telemetry.access_log.clone(),
             failures,
+            traces: telemetry.traces.clone(),
         },
     );
     let data_plane = DataPlane::start(&settings, gateway)?;

@@ -155,9 +155,7 @@ impl Running {
         let (state, shown) = watch::channel(State::default());
         let (observed, seen) = watch::channel(None);
         let (publish, reconciled) = watch::channel(None);
-        let followed = source.clone();
-        let control = telemetry.metrics.control();
-        control.follows(move || followed.behind());
+        telemetry.follows(source.clone());
         let announcements = Announcements {
             readiness: readiness.clone(),
             processed,

@@ -7,10 +7,14 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{AccessLogFormat, Config, LogFormat, Logs};
+use crate::stores::Source;
 use crate::telemetry::access_log::{self, AccessLog, Query};
 use crate::telemetry::logs::{self, StartError};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::spool::{Spool, SpoolWriter};
+use crate::telemetry::traces::Traces;
+
+use super::Error;
 
 /// How long a reader of our logs may take for what is left when the process ends.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -22,6 +26,8 @@ pub struct Telemetry {
     pub metrics: Arc<Metrics>,
     /// The log of requests.
     pub access_log: AccessLog,
+    /// The spans of requests.
+    pub traces: Traces,
     /// The process's own log, for lines that are not events.
     pub log: Spool,
     writers: Vec<SpoolWriter>,
@@ -31,8 +37,9 @@ impl Telemetry {
     /// Starts the logs, that of requests to `out`.
     ///
     /// # Errors
-    /// When the operating system has no thread left, or something in this process logs already.
-    pub fn start(config: &Config, out: impl Write + Send + 'static) -> Result<Self, StartError> {
+    /// When the operating system has no thread left, something in this process logs already, or traces
+    /// cannot be exported as the environment says.
+    pub fn start(config: &Config, out: impl Write + Send + 'static) -> Result<Self, Error> {
         let Logs {
             access_log,
             access_log_query,
@@ -73,6 +80,7 @@ impl Telemetry {
             None => AccessLog::off(),
         };
         Ok(Self {
+            traces: Traces::from_environment(&metrics)?,
             metrics,
             access_log,
             log,
@@ -80,8 +88,14 @@ impl Telemetry {
         })
     }
 
+    /// Whether what is served is up to date is asked of where it comes from.
+    pub(super) fn follows(&self, source: Source) {
+        self.metrics.control().follows(move || source.behind());
+    }
+
     /// Writes out what is left.
     pub fn finish(self) {
+        self.traces.finish();
         for writer in self.writers {
             let _reader_too_slow = writer.finish(LAST_LINES);
         }

@@ -15,6 +15,7 @@ use http::{HeaderValue, Method, Version};
 use crate::failure::Cause;
 use crate::report::outcome::Attempt;
 use crate::telemetry::metrics::RouteMetrics;
+use crate::telemetry::traces::Traced;
 use crate::upstream::live::Upstream;
 
 use super::client::ClientContext;
@@ -35,6 +36,8 @@ pub(super) struct Account {
     pub(super) by_fallback: bool,
     pub(super) bytes_received: u64,
     pub(super) bytes_sent: u64,
+    /// Where it stands in a trace, if it is recorded.
+    pub(super) traced: Option<Traced>,
     /// Counts where no route matched.
     unrouted: Arc<RouteMetrics>,
     ending: Ending,
@@ -79,6 +82,7 @@ impl Account {
             by_fallback: false,
             bytes_received: 0,
             bytes_sent: 0,
+            traced: None,
             unrouted,
             ending: Ending {
                 status: 0,

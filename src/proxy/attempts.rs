@@ -14,6 +14,7 @@ use crate::failure::Cause;
 use crate::report::hint::Hint;
 use crate::report::outcome::{Attempt, Stop};
 use crate::routing::policy::Policy;
+use crate::telemetry::traces::Traced;
 use crate::upstream::breaker::RequestPermit;
 use crate::upstream::classify::detail;
 use crate::upstream::connection::Connection;
@@ -66,6 +67,8 @@ pub(super) struct Attempts<'a> {
     pub(super) progress: Progress,
     /// Counts the request where requests are limited.
     pub(super) admitted: Option<RequestPermit>,
+    /// Where the request stands in a trace, if it is recorded.
+    pub(super) traced: Option<Traced>,
     /// Who sent it.
     pub(super) sender: Client,
     /// What stands in for the upstream, until it is asked.
@@ -214,7 +217,12 @@ impl Attempts<'_> {
             None => RequestBody::empty(),
             Some(upload) => upload.next_attempt().ok_or(Cause::Internal)?,
         };
-        let request = Request::from_parts(self.head.clone(), body);
+        let mut head = self.head.clone();
+        if let Some(traced) = &self.traced {
+            let index = self.made.len().saturating_sub(1);
+            traced.attempt(index).write(&mut head.headers);
+        }
+        let request = Request::from_parts(head, body);
         let exchanged = self.exchange(&mut connection, request).await;
         self.moved(connection.moved());
         let response = exchanged?;

@@ -22,6 +22,8 @@ use crate::routing::policy::{Policy, ProxyStatus};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::failures::Failures;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Traces;
+use crate::telemetry::traces::context::Position;
 use crate::upstream::registry::Registry;
 use crate::upstream::upload::{ReplayMemory, Upload};
 
@@ -57,6 +59,8 @@ pub struct Observers {
     pub access_log: AccessLog,
     /// Of those that failed, or of which an attempt did.
     pub failures: Failures,
+    /// Of those that are recorded.
+    pub traces: Traces,
 }
 
 impl Gateway {
@@ -111,11 +115,14 @@ impl Gateway {
         let started = Instant::now();
         let (mut parts, body) = request.into_parts();
         let checked = head::check(&parts);
-        let id = RequestId::assign(&mut parts.headers, client.peer.trusted);
+        let parent = Position::take(&mut parts.headers);
+        let id = RequestId::assign(&mut parts.headers, client.peer.trusted, parent);
+        let traced = self.observers.traces.begin(parent, &mut parts.headers);
         let serving = self.serving.load();
         let described = self.describe(client, &parts, checked.as_ref().ok());
         let counts = (Arc::clone(&serving.unrouted), Arc::clone(&self.observers));
         let mut account = Account::open((started, Arc::clone(client)), id, counts, described);
+        account.traced = traced;
         let mut asked = Asked {
             method: parts.method.clone(),
             http1: parts.version != Version::HTTP_2,
@@ -218,7 +225,7 @@ impl Gateway {
             },
             version: parts.version,
             user_agent: user_agent
-                .filter(|_| self.observers.access_log.is_on())
+                .filter(|_| self.observers.access_log.is_on() || self.observers.traces.is_on())
                 .cloned(),
         }
     }

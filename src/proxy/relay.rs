@@ -105,6 +105,7 @@ impl Relay {
             memory: &self.replay_memory,
             said: None,
             begun: started,
+            traced: request.account.traced,
             made: &mut request.account.attempts,
             progress: Progress::default(),
             admitted: None,

@@ -22,12 +22,14 @@ mod exposition;
 mod probes;
 mod process;
 mod routes;
+mod spans;
 mod states;
 mod upstreams;
 
 pub use control::{CertificateEnd, Control, Counts};
 pub use probes::ProbeCounters;
 pub use routes::{RouteLabels, RouteMetrics, Traffic};
+pub use spans::SpanCounters;
 pub use states::{EndpointCounts, UpstreamState};
 pub use upstreams::{BreakerLimit, UpstreamConnectionGuard, UpstreamMetrics};
 
@@ -41,6 +43,7 @@ pub struct Metrics {
     routes: Routes,
     upstreams: Upstreams,
     states: States,
+    spans: SpanCounters,
     control: Control,
     started: SystemTime,
 }
@@ -70,6 +73,7 @@ impl Metrics {
             routes: Routes::new(workers),
             upstreams: Upstreams::new(workers),
             states: States::default(),
+            spans: SpanCounters::default(),
             control: Control::default(),
             started: SystemTime::now(),
         })
@@ -95,6 +99,11 @@ impl Metrics {
     /// What upstreams are like is asked there at each scrape; once for all.
     pub fn read_states(&self, look: impl Fn() -> Vec<UpstreamState> + Send + Sync + 'static) {
         self.states.come_from(look);
+    }
+
+    /// What becomes of spans.
+    pub fn spans(&self) -> &SpanCounters {
+        &self.spans
     }
 
     /// What the control plane tells.

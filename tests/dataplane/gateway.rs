@@ -25,6 +25,7 @@ use bywash::telemetry::access_log::{self, AccessLog, Format, Query};
 use bywash::telemetry::failures::Failures;
 use bywash::telemetry::metrics::Metrics;
 use bywash::telemetry::spool::SpoolWriter;
+use bywash::telemetry::traces::Traces;
 use bywash::upstream::registry::{Registry, Settings as UpstreamSettings};
 
 use super::client::{Answer, Client, within};
@@ -221,6 +222,7 @@ impl Setup {
             Observers {
                 access_log: access,
                 failures,
+                traces: Traces::off(),
             },
         );
         let plane = DataPlane::start(&self.settings, gateway).unwrap();

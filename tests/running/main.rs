@@ -19,6 +19,7 @@ mod metrics;
 mod policy;
 mod program;
 mod readiness;
+mod traces;
 mod upstream;
 mod upstream_tls;
 mod usage;

@@ -53,6 +53,21 @@ pub(crate) fn say(arguments: &[&str]) -> Said {
     }
 }
 
+/// The same, started by a shell that has done something before.
+pub(crate) fn say_under(preparation: &str, arguments: &[&str]) -> Said {
+    let script = format!("{preparation} && exec \"$0\" \"$@\"");
+    let output = Command::new("sh")
+        .args(["-c", &script, env!("CARGO_BIN_EXE_bywash")])
+        .args(arguments)
+        .output()
+        .unwrap();
+    Said {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
 impl Program {
     /// `bywash standalone`, ready.
     pub(crate) fn standalone(directory: &Path, more: &[&str]) -> Self {

@@ -8,6 +8,7 @@ use rand::RngExt;
 
 use crate::report::outcome::{Followed, Outcome, is_of_note};
 use crate::telemetry::access_log::Record;
+use crate::telemetry::traces::{Seen, Traced};
 use crate::upstream::random::with_rng;
 
 use super::super::serving::LiveTarget;
@@ -25,6 +26,9 @@ impl Account {
         if self.logged && self.is_logged(ending) {
             self.write(ending, took);
         }
+        if let Some(traced) = self.traced {
+            self.trace(traced, ending, took);
+        }
         if is_of_note(ending.cause, &self.attempts) {
             let attempts = std::mem::take(&mut self.attempts);
             self.observers.failures.tell(|| Outcome {
@@ -32,6 +36,24 @@ impl Account {
                 ..self.outcome(ending, took)
             });
         }
+    }
+
+    /// Leaves its spans.
+    fn trace(&self, traced: Traced, ending: Ending, took: Duration) {
+        let asked = &self.asked;
+        let user_agent = asked.user_agent.as_ref();
+        let seen = Seen {
+            client: asked.client,
+            version: match protocol(asked.version).split_once('/') {
+                Some((_, version)) => version,
+                None => "",
+            },
+            tls: self.client.tls.is_some(),
+            user_agent: user_agent.and_then(|value| value.to_str().ok()),
+        };
+        let outcome = self.outcome(ending, took);
+        let traces = &self.observers.traces;
+        traces.end(traced, &outcome, &self.attempts, seen);
     }
 
     /// The attempt that was under way lasted to the end.

@@ -8,6 +8,7 @@ use crate::proxy::forwarded::{Peer, TrustedProxies};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::failures::Failures;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Traces;
 
 /// What the metrics say of a request that ends with this.
 fn counted(end: impl FnOnce(Box<Account>, &Shutdown)) -> String {
@@ -18,13 +19,14 @@ fn counted(end: impl FnOnce(Box<Account>, &Shutdown)) -> String {
         worker: 0,
         state: Arc::new(ConnectionState::new(Arc::clone(&shutdown))),
     };
-    let id = RequestId::assign(&mut HeaderMap::new(), false);
+    let id = RequestId::assign(&mut HeaderMap::new(), false, None);
     let begun = (Instant::now(), Arc::new(client));
     // Counted for as long as somebody holds it.
     let unrouted = metrics.unrouted();
     let observers = Arc::new(Observers {
         access_log: AccessLog::off(),
         failures: Failures::off(),
+        traces: Traces::off(),
     });
     let asked = Described {
         client: [192, 0, 2, 1].into(),

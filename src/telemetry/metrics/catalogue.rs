@@ -178,6 +178,10 @@ metrics! {
         "Records of failures lost because they came faster than they were looked at";
     LOG_DROPPED: Counter "log_dropped_lines" []
         "Lines of the process's own log dropped because its reader was too slow";
+    SPANS_MADE: Counter "trace_spans_made" []
+        "Spans left for export; those that were neither exported nor lost wait, or did not fit into the queue";
+    SPANS_SENT: Counter "trace_spans_sent" ["result"]
+        "Spans that a collector took, and those that were lost because it did not";
     BUILD: Info "build" ["version"]
         "The version of the program";
     WORKERS: Gauge "workers" []

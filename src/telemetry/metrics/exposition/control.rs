@@ -51,6 +51,11 @@ impl Metrics {
         let lost = control.failure_records_lost();
         total(encoder, &catalogue::FAILURE_RECORDS_DROPPED, &lost)?;
         let dropped = control.own_log_lines_dropped();
-        total(encoder, &catalogue::LOG_DROPPED, &dropped)
+        total(encoder, &catalogue::LOG_DROPPED, &dropped)?;
+        let spans = self.spans.now();
+        total(encoder, &catalogue::SPANS_MADE, &spans.made)?;
+        let samples = [("exported", spans.exported), ("lost", spans.lost)];
+        let samples = samples.map(|(result, count)| (vec![("result", result)], count));
+        counters(encoder, &catalogue::SPANS_SENT, samples)
     }
 }

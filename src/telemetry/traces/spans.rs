@@ -1,0 +1,194 @@
+//! The spans of a request that has ended, by the semantic conventions for HTTP
+//! (<https://opentelemetry.io/docs/specs/semconv/http/http-spans/>).
+
+use std::net::IpAddr;
+use std::time::SystemTime;
+
+use opentelemetry::trace::{
+    SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
+};
+use opentelemetry::{KeyValue, Value};
+use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks, SpanProcessor};
+
+use crate::report::outcome::{Attempt, Followed, Outcome};
+
+use super::context::Position;
+use super::{Open, Traced, Traces};
+
+/// What an outcome does not tell of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// Who sent it.
+    pub client: IpAddr,
+    /// `1.1`, `2`.
+    pub version: &'static str,
+    /// Whether over TLS.
+    pub tls: bool,
+    /// `User-Agent`, where it is printable.
+    pub user_agent: Option<&'a str>,
+}
+
+impl Traces {
+    /// Leaves the spans of a request that has ended; `outcome` may be without its attempts.
+    pub fn end(&self, traced: Traced, outcome: &Outcome, attempts: &[Attempt], seen: Seen<'_>) {
+        let Some(open) = self.0.as_deref() else {
+            return;
+        };
+        for (index, attempt) in attempts.iter().enumerate() {
+            if attempt.endpoint.is_some() {
+                open.leave(of_attempt((traced, index), outcome, attempt));
+            }
+        }
+        open.leave(of_request(traced, outcome, seen));
+    }
+}
+
+/// A span before it gets what all have.
+struct Draft {
+    position: Position,
+    parent: Option<u64>,
+    remote: bool,
+    kind: SpanKind,
+    name: String,
+    start: SystemTime,
+    end: SystemTime,
+    attributes: Vec<KeyValue>,
+    failed: bool,
+}
+
+impl Open {
+    fn leave(&self, draft: Draft) {
+        self.metrics.spans().made();
+        let Position { trace, span, .. } = draft.position;
+        self.processor.on_end(SpanData {
+            span_context: SpanContext::new(
+                TraceId::from(trace),
+                SpanId::from(span),
+                TraceFlags::SAMPLED,
+                false,
+                TraceState::NONE,
+            ),
+            parent_span_id: draft.parent.map_or(SpanId::INVALID, SpanId::from),
+            parent_span_is_remote: draft.remote,
+            span_kind: draft.kind,
+            name: draft.name.into(),
+            start_time: draft.start,
+            end_time: draft.end,
+            attributes: draft.attributes,
+            dropped_attributes_count: 0,
+            events: SpanEvents::default(),
+            links: SpanLinks::default(),
+            status: match draft.failed {
+                true => Status::error(""),
+                false => Status::Unset,
+            },
+            instrumentation_scope: self.scope.clone(),
+        });
+    }
+}
+
+fn of_request(traced: Traced, outcome: &Outcome, seen: Seen<'_>) -> Draft {
+    let mut attributes = Vec::with_capacity(16);
+    let mut add = |name, value: Value| attributes.push(KeyValue::new(name, value));
+    add("http.request.method", text(&outcome.method));
+    add("url.path", text(&outcome.path));
+    add("url.scheme", if seen.tls { "https" } else { "http" }.into());
+    if !outcome.host.is_empty() {
+        add("server.address", text(&outcome.host));
+    }
+    add("client.address", seen.client.to_string().into());
+    add("network.protocol.version", seen.version.into());
+    if let Some(agent) = seen.user_agent {
+        add("user_agent.original", text(agent));
+    }
+    if outcome.status > 0 {
+        add(
+            "http.response.status_code",
+            i64::from(outcome.status).into(),
+        );
+    }
+    if let Some(cause) = outcome.cause {
+        add("error.type", cause.label().into());
+    } else if outcome.status >= 500 {
+        add("error.type", outcome.status.to_string().into());
+    }
+    if let Some(ingress) = &outcome.ingress {
+        add("k8s.namespace.name", text(&ingress.namespace));
+        add("bywash.ingress", text(&ingress.name));
+    }
+    if let Some(upstream) = &outcome.upstream {
+        add("bywash.upstream", upstream.to_string().into());
+    }
+    if outcome.fallback {
+        add("bywash.fallback", true.into());
+    }
+    add("bywash.request_id", text(&outcome.request_id));
+    let name = match &outcome.ingress {
+        Some(ingress) => format!("{} {}/{}", outcome.method, ingress.namespace, ingress.name),
+        None => outcome.method.to_string(),
+    };
+    Draft {
+        position: traced.position,
+        parent: traced.parent,
+        remote: traced.parent.is_some(),
+        kind: SpanKind::Server,
+        name,
+        start: outcome.time,
+        end: outcome.time + outcome.duration,
+        attributes,
+        // What is the client's fault is none of the server's.
+        failed: outcome.status >= 500,
+    }
+}
+
+fn of_attempt((traced, index): (Traced, usize), outcome: &Outcome, attempt: &Attempt) -> Draft {
+    let mut attributes = Vec::with_capacity(12);
+    let mut add = |name, value: Value| attributes.push(KeyValue::new(name, value));
+    add("http.request.method", text(&outcome.method));
+    add("url.path", text(&outcome.path));
+    if let Some(endpoint) = attempt.endpoint {
+        let address = endpoint.ip().to_string();
+        add("server.address", address.clone().into());
+        add("server.port", i64::from(endpoint.port()).into());
+        add("network.peer.address", address.into());
+        add("network.peer.port", i64::from(endpoint.port()).into());
+    }
+    if let Some(pod) = &attempt.pod {
+        add("k8s.pod.name", text(pod));
+    }
+    if index > 0 {
+        let count = i64::try_from(index).unwrap_or(i64::MAX);
+        add("http.request.resend_count", count.into());
+    }
+    if let Some(status) = attempt.status {
+        add("http.response.status_code", i64::from(status).into());
+    }
+    let status = attempt.status.filter(|status| *status >= 400);
+    if let Some(cause) = attempt.cause {
+        add("error.type", cause.label().into());
+    } else if let Some(status) = status {
+        add("error.type", status.to_string().into());
+    }
+    if let Followed::Nothing(stop) = attempt.next {
+        add("bywash.no_retry_because", stop.label().into());
+    }
+    if attempt.fallback {
+        add("bywash.fallback", true.into());
+    }
+    let start = outcome.time + attempt.started;
+    Draft {
+        position: traced.attempt(index),
+        parent: Some(traced.position.span),
+        remote: false,
+        kind: SpanKind::Client,
+        name: outcome.method.to_string(),
+        start,
+        end: start + attempt.duration,
+        attributes,
+        failed: attempt.cause.is_some() || status.is_some(),
+    }
+}
+
+fn text(text: &str) -> Value {
+    text.to_owned().into()
+}
