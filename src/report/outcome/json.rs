@@ -38,9 +38,6 @@ impl Serialize for Attempt {
         if let Some(hint) = &self.hint {
             map.serialize_entry("hint", hint)?;
         }
-        if let Some(hint) = &self.hint {
-            map.serialize_entry("hint", hint)?;
-        }
         if self.started >= AT_ONCE {
             map.serialize_entry("started_ms", &in_millis(self.started))?;
         }
