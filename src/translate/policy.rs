@@ -30,6 +30,7 @@ mod attach;
 mod limits;
 mod section_values;
 mod sections;
+mod standing_in;
 
 use attach::Targets;
 pub(super) use sections::{FallbackReference, Resolved, Sections, TlsReference, UPSTREAM_TLS};
@@ -74,6 +75,7 @@ pub(super) struct Policies<'a> {
 /// One policy.
 struct Attached {
     object: ObjectRef,
+    uid: Option<String>,
     generation: i64,
     sections: Sections,
     defects: Vec<Defect>,
@@ -91,8 +93,9 @@ pub(super) struct Unresolved {
     pub(super) why: String,
 }
 
-/// What a policy says, by policy: what a section that is wrong falls back to.
-pub(super) type KnownSections = BTreeMap<ObjectRef, Sections>;
+/// What a policy says, by policy: what a section that is wrong falls back to. One that was created anew is
+/// another.
+pub(super) type KnownSections = BTreeMap<(ObjectRef, Option<String>), Sections>;
 
 impl<'a> Policies<'a> {
     /// Reads all policies and attaches them.
@@ -115,7 +118,8 @@ impl<'a> Policies<'a> {
         sorted.sort_by(|a, b| age(a, settings.origin).cmp(&age(b, settings.origin)));
         for policy in sorted {
             let object = names::reference(Kind::GatewayPolicy, names::key(policy));
-            let (sections, mut defects) = Sections::read(policy, last.get(&object));
+            let identity = (object.clone(), policy.metadata.uid.clone());
+            let (sections, mut defects) = Sections::read(policy, last.get(&identity));
             let refs = policy.spec.target_refs.as_deref().unwrap_or_default();
             defects.extend(target_defects(refs));
             let mut attached = Attached {
@@ -127,6 +131,7 @@ impl<'a> Policies<'a> {
                 foreign: Vec::new(),
                 limited: BTreeSet::new(),
                 object,
+                uid: identity.1,
             };
             for target in refs {
                 policies.attach(&mut attached, &targets, target);
@@ -171,12 +176,6 @@ impl<'a> Policies<'a> {
         self.of(chosen.into_values().collect())
     }
 
-    /// What applies to a Service that stands in, whatever it stands in for: its own policy.
-    pub(super) fn of_service(&mut self, namespace: &str, name: &str) -> Resolved {
-        let own = self.own(namespace, name);
-        self.of(own.into_iter().collect())
-    }
-
     /// These policies, by their places in the list; routes with the same ones share what it yields.
     fn of(&mut self, key: Vec<usize>) -> Resolved {
         if let Some(known) = self.resolved.get(&key) {
@@ -213,7 +212,8 @@ impl<'a> Policies<'a> {
     pub(super) fn finish(self) -> (Vec<PolicyReport>, KnownSections) {
         let mut reports: Vec<PolicyReport> = self.all.iter().map(|it| self.report(it)).collect();
         reports.sort_by(|a, b| a.object.cmp(&b.object));
-        let known = self.all.into_iter().map(|it| (it.object, it.sections));
+        let known = self.all.into_iter();
+        let known = known.map(|it| ((it.object, it.uid), it.sections));
         (reports, known.collect())
     }
 

@@ -23,7 +23,7 @@ impl Policies<'_> {
         }
     }
 
-    /// Takes what stands in for it, in which the policy of its own Service has a part.
+    /// Takes what stands in for it, in which the policy of its own Service has a part, and the class.
     pub(in crate::translate) fn lead_elsewhere(
         &mut self,
         Fallback {
@@ -32,10 +32,10 @@ impl Policies<'_> {
         }: &Fallback,
     ) {
         let service = &upstream.service;
-        if upstream.policy.circuit_breaker.is_some()
-            && let Some(index) = self.own(&service.namespace, &service.name)
-        {
-            self.all[index].limited.insert(upstream.clone());
+        if upstream.policy.circuit_breaker.is_some() {
+            for index in self.standing_in(&service.namespace, &service.name) {
+                self.all[index].limited.insert(upstream.clone());
+            }
         }
     }
 }
