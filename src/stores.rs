@@ -37,7 +37,7 @@ use tokio::time::Instant;
 
 use crate::api::policy::GatewayPolicy;
 use crate::report::{FilePosition, Finding, Kind, ObjectRef};
-use shelf::{Entry, Shelves, Step, Watched};
+use shelf::{Entry, Lack, Shelves, Step, Watched};
 
 /// On an EndpointSlice: the Service that it is of.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -226,10 +226,9 @@ impl Feed {
         self.update(|shelves| shelves.published.apply(step));
     }
 
-    /// A kind cannot be read, because of this, and nobody shall wait for it; `gone` if there is no such
-    /// kind.
-    pub(crate) fn lacks<K: Watched>(&self, finding: Finding, gone: bool) {
-        self.update(|shelves| K::shelf(shelves).lack(finding, gone));
+    /// A kind cannot be read, because of this, and nobody shall wait for it for ever.
+    pub(crate) fn lacks<K: Watched>(&self, finding: Finding, lack: Lack) {
+        self.update(|shelves| K::shelf(shelves).lack(finding, lack));
     }
 
     /// The objects of a kind cannot be followed now.

@@ -56,6 +56,7 @@ pub(super) async fn of_cluster(
         namespace: config.watch_namespace.clone(),
         published: published.map(|service| (service.namespace, service.name)),
         field_manager: installation::name(&class.controller_name, &class.ingress_class),
+        patience: None,
     });
     tasks.spawn("the watches on the cluster", watches);
     Ok((source, connection))

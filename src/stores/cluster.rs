@@ -60,6 +60,8 @@ pub struct Settings {
     /// Our own field manager. Of `managedFields`, only its entry for the addresses of an Ingress or the
     /// conditions of a policy is kept, as the evidence that we wrote them.
     pub field_manager: String,
+    /// For how long a kind that was never read may be refused before we begin without it, if not as usual.
+    pub patience: Option<Duration>,
 }
 
 /// Connections to one API server.
@@ -177,17 +179,18 @@ impl std::fmt::Debug for Connection {
 async fn run(client: Client, settings: Settings, feed: Arc<Feed>) {
     let manager: Arc<str> = settings.field_manager.into();
     let namespace = settings.namespace.as_deref();
+    let patience = settings.patience.unwrap_or(optional::PATIENCE);
     let mut watches = JoinSet::new();
     macro_rules! watch {
         ($api:expr, $config:expr) => {
-            watch!($api, $config, |_, _| {})
+            watch!($api, $config, |_, _, _| {})
         };
         ($api:expr, $config:expr, $refused:expr) => {{
             let (feed, scope) = (Arc::clone(&feed), settings.namespace.clone());
             let trouble = Trouble::new(scope, Arc::clone(&feed));
             let take = move |news: News<_>| match news {
                 Ok(event) => feed.apply(event),
-                Err(error) => $refused(&feed, error),
+                Err(error) => $refused(&feed, error, patience),
             };
             watches.spawn(follow($api, $config, Arc::clone(&manager), trouble, take));
         }};

@@ -15,6 +15,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
+use tokio::time::Instant;
+
+mod lack;
+
+pub(crate) use lack::Lack;
 
 use super::directory::{Contents, Object};
 use super::outages::Outages;
@@ -66,6 +71,8 @@ pub(crate) struct Shelf<K> {
     synced: bool,
     /// Why the kind cannot be read although nobody waits for it, if it cannot.
     lacking: Option<Finding>,
+    /// Since when the kind is refused before it was ever read.
+    refused: Option<Instant>,
     /// Counts the changes that matter to whoever serves the objects.
     revision: u64,
 }
@@ -146,6 +153,7 @@ impl<K> Default for Shelf<K> {
             incoming: BTreeMap::new(),
             synced: false,
             lacking: None,
+            refused: None,
             revision: 0,
         }
     }
@@ -245,6 +253,7 @@ impl<K: Watched> Shelf<K> {
                 self.current = std::mem::take(&mut self.incoming);
                 self.synced = true;
                 self.lacking = None;
+                self.refused = None;
             }
             Step::Put(key, entry) => {
                 let before = self.current.get(&key).and_then(Entry::readable);
@@ -262,23 +271,6 @@ impl<K: Watched> Shelf<K> {
                 }
             }
         }
-        self.revision += 1;
-        true
-    }
-}
-
-impl<K: Watched> Shelf<K> {
-    /// The kind cannot be read, and nobody shall wait for it: what is known stays, unless the kind
-    /// itself is gone. True if that is news.
-    pub(crate) fn lack(&mut self, finding: Finding, gone: bool) -> bool {
-        if self.lacking.as_ref() == Some(&finding) {
-            return false;
-        }
-        if gone || !self.synced {
-            self.apply(Step::Begin);
-            self.apply(Step::Complete);
-        }
-        self.lacking = Some(finding);
         self.revision += 1;
         true
     }

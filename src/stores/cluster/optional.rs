@@ -1,27 +1,36 @@
 //! Doing without GatewayPolicies or ConfigMaps.
 //!
 //! The definition of the former is ours, and may be installed after us or not at all; a role may be
-//! older than the need to read them. Either is told as a finding, and nothing else waits for it.
+//! older than the need to read them. Either is told as a finding, and nothing else waits for it. A refusal
+//! is believed once it has lasted: whoever began without policies because of a single one would serve what
+//! they close.
+
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::watcher;
+use tokio::time::Instant;
 
 use super::super::Feed;
+use super::super::shelf::Lack;
 use super::trouble;
 use crate::api::crd;
 use crate::api::policy::GatewayPolicy;
 use crate::report::{Code, Finding};
 
+/// For how long a kind that was never read may be refused before we begin without it.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A cluster without the definition of GatewayPolicy, or without the right to read them, is served all
 /// the same.
-pub(super) fn do_without_policies(feed: &Feed, error: &watcher::Error) {
-    let (gone, what) = match trouble::code(error) {
+pub(super) fn do_without_policies(feed: &Feed, error: &watcher::Error, patience: Duration) {
+    let (lack, what) = match trouble::code(error) {
         404 => (
-            true,
+            Lack::Gone,
             "is not installed: install it with 'bywash crds | kubectl apply --server-side -f -'",
         ),
         403 => (
-            false,
+            refused(patience),
             "may not be read: grant \"list\" and \"watch\" on it to this service account",
         ),
         _ => return,
@@ -30,11 +39,11 @@ pub(super) fn do_without_policies(feed: &Feed, error: &watcher::Error) {
         "{} {what}; without it no GatewayPolicy has an effect",
         crd::NAME
     );
-    feed.lacks::<GatewayPolicy>(finding(Code::PoliciesUnavailable, message), gone);
+    feed.lacks::<GatewayPolicy>(finding(Code::PoliciesUnavailable, message), lack);
 }
 
 /// So is one without the right to read ConfigMaps, which only some policies need.
-pub(super) fn do_without_config_maps(feed: &Feed, error: &watcher::Error) {
+pub(super) fn do_without_config_maps(feed: &Feed, error: &watcher::Error, patience: Duration) {
     if trouble::code(error) != 403 {
         return;
     }
@@ -42,8 +51,13 @@ pub(super) fn do_without_config_maps(feed: &Feed, error: &watcher::Error) {
                    account; without it the caConfigMap of a policy is not found";
     feed.lacks::<ConfigMap>(
         finding(Code::ConfigMapsUnavailable, message.to_owned()),
-        false,
+        refused(patience),
     );
+}
+
+fn refused(patience: Duration) -> Lack {
+    let now = Instant::now();
+    Lack::Refused { now, patience }
 }
 
 fn finding(code: Code, message: String) -> Finding {
@@ -61,6 +75,7 @@ mod tests {
     use super::*;
     use crate::stores::View;
     use crate::stores::fake_api::FakeApi;
+    use crate::stores::shelf::Shelf;
 
     /// Each of these refusals is told while it lasts, and holds nothing back.
     async fn is_done_without(path: &'static str, statuses: &[u16], code: Code) {
@@ -68,7 +83,10 @@ mod tests {
             let api = FakeApi::start().await;
             api.refuse(path, http::StatusCode::from_u16(*status).unwrap());
             let connection = Connection::with(api.config()).unwrap();
-            let (mut source, watches) = connection.watch(Settings::default());
+            let (mut source, watches) = connection.watch(Settings {
+                patience: Some(Duration::ZERO),
+                ..Settings::default()
+            });
             tokio::spawn(watches);
             let codes = |view: &View| -> Vec<Code> {
                 view.findings.iter().map(|finding| finding.code).collect()
@@ -78,6 +96,40 @@ mod tests {
             api.refuse_nothing();
             while !codes(&source.next().await.unwrap()).is_empty() {}
         }
+    }
+
+    #[test]
+    fn a_refusal_that_lasts_is_believed_and_a_missing_kind_at_once() {
+        let start = Instant::now();
+        let lack = |shelf: &mut Shelf<GatewayPolicy>, seconds| {
+            let lack = Lack::Refused {
+                now: start + Duration::from_secs(seconds),
+                patience: PATIENCE,
+            };
+            shelf.lack(finding(Code::PoliciesUnavailable, "refused".into()), lack)
+        };
+        let mut shelf = Shelf::default();
+        assert!(!lack(&mut shelf, 5) && !lack(&mut shelf, 34) && !shelf.is_synced());
+        assert!(lack(&mut shelf, 35) && shelf.is_synced());
+        let mut shelf = Shelf::<GatewayPolicy>::default();
+        let missing = finding(Code::PoliciesUnavailable, "missing".into());
+        assert!(shelf.lack(missing, Lack::Gone) && shelf.is_synced());
+    }
+
+    #[tokio::test]
+    async fn a_single_refusal_at_the_start_does_not_make_it_begin_without_policies() {
+        let mut api = FakeApi::start().await;
+        api.refuse("/gatewaypolicies", http::StatusCode::FORBIDDEN);
+        let connection = Connection::with(api.config()).unwrap();
+        let (mut source, watches) = connection.watch(Settings::default());
+        tokio::spawn(watches);
+        let mut refusals = 0;
+        while refusals < 2 {
+            refusals += u32::from(api.next().await.path.contains("/gatewaypolicies"));
+        }
+        assert!(!source.is_synced());
+        api.refuse_nothing();
+        assert_eq!(source.next().await.unwrap().findings, []);
     }
 
     #[tokio::test]

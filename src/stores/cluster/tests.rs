@@ -49,6 +49,7 @@ async fn only_the_watched_namespace_is_asked_for_and_the_published_service_elsew
         namespace: Some("shop".into()),
         published: Some(("infra".into(), "lb".into())),
         field_manager: "ours".into(),
+        ..Settings::default()
     });
     tokio::spawn(watches);
     let expected = [
