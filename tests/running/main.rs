@@ -16,6 +16,7 @@ mod from_nginx;
 mod http;
 mod manifests;
 mod metrics;
+mod monitoring;
 mod policy;
 mod program;
 mod readiness;
