@@ -67,7 +67,7 @@ impl Account {
 
     /// Successes may be sampled, failures never: neither those that clients saw, whoever made them,
     /// nor those that they did not.
-    fn is_logged(&self, ending: Ending) -> bool {
+    pub(super) fn is_logged(&self, ending: Ending) -> bool {
         let failed = ending.cause.is_some()
             || ending.status >= 500
             || self.attempts.iter().any(|attempt| attempt.cause.is_some());

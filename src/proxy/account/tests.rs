@@ -5,29 +5,25 @@ use http::HeaderMap;
 use super::*;
 use crate::proxy::client::{ConnectionState, Shutdown};
 use crate::proxy::forwarded::{Peer, TrustedProxies};
-use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::access_log::{AccessLog, Format, Query, Settings};
 use crate::telemetry::failures::Failures;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 
-/// What the metrics say of a request that ends with this.
-fn counted(end: impl FnOnce(Box<Account>, &Shutdown)) -> String {
-    let (metrics, shutdown) = (Metrics::new(1), Arc::<Shutdown>::default());
+/// The account of a request that is told to these.
+fn opened(
+    observers: Observers,
+    unrouted: Arc<RouteMetrics>,
+    shutdown: &Arc<Shutdown>,
+) -> Box<Account> {
     let client = ClientContext {
         peer: Peer::new(([192, 0, 2, 1], 1).into(), &TrustedProxies::new(&[])),
         tls: None,
         worker: 0,
-        state: Arc::new(ConnectionState::new(Arc::clone(&shutdown))),
+        state: Arc::new(ConnectionState::new(Arc::clone(shutdown))),
     };
     let id = RequestId::assign(&mut HeaderMap::new(), false, None);
     let begun = (Instant::now(), Arc::new(client));
-    // Counted for as long as somebody holds it.
-    let unrouted = metrics.unrouted();
-    let observers = Arc::new(Observers {
-        access_log: AccessLog::off(),
-        failures: Failures::off(),
-        traces: Traces::off(),
-    });
     let asked = Described {
         client: [192, 0, 2, 1].into(),
         method: Method::GET,
@@ -36,8 +32,20 @@ fn counted(end: impl FnOnce(Box<Account>, &Shutdown)) -> String {
         version: Version::HTTP_11,
         user_agent: None,
     };
-    let counts = (Arc::clone(&unrouted), observers);
-    let account = Account::open(begun, id, counts, asked);
+    Account::open(begun, id, (unrouted, Arc::new(observers)), asked)
+}
+
+/// What the metrics say of a request that ends with this.
+fn counted(end: impl FnOnce(Box<Account>, &Shutdown)) -> String {
+    let (metrics, shutdown) = (Metrics::new(1), Arc::<Shutdown>::default());
+    // Counted for as long as somebody holds it.
+    let unrouted = metrics.unrouted();
+    let observers = Observers {
+        access_log: AccessLog::off(),
+        failures: Failures::off(),
+        traces: Traces::off(),
+    };
+    let account = opened(observers, Arc::clone(&unrouted), &shutdown);
     end(account, &shutdown);
     let text = metrics.encode().unwrap();
     let lines = text.lines().filter(|line| line.ends_with(" 1"));
@@ -69,4 +77,48 @@ fn a_request_that_is_cut_off_is_neither() {
     let text = counted(|_account, shutdown| shutdown.cut_off());
     assert!(text.contains("status=\"503\""), "{text}");
     assert!(text.contains("cause=\"cut_off\""), "{text}");
+}
+
+/// Whether a request is logged that ended like this after such an attempt, where none is that went
+/// well.
+fn logged(account: &mut Account, (status, cause): (u16, Option<Cause>), attempt: Attempt) -> bool {
+    account.attempts = vec![attempt, Attempt::default()];
+    account.is_logged(Ending {
+        status,
+        cause,
+        complete: true,
+    })
+}
+
+#[test]
+fn sampling_leaves_no_failure_out() {
+    let metrics = Metrics::new(1);
+    let settings = Settings {
+        format: Format::Json,
+        query: Query::Hidden,
+        sample: 0.0,
+    };
+    let (access_log, _writer) = AccessLog::start(settings, 1, &metrics, std::io::sink()).unwrap();
+    let observers = Observers {
+        access_log,
+        failures: Failures::off(),
+        traces: Traces::off(),
+    };
+    let mut account = opened(observers, metrics.unrouted(), &Arc::default());
+    for status in 100..=599 {
+        let kept = logged(&mut account, (status, None), Attempt::default());
+        assert_eq!(kept, status >= 500, "{status}");
+        for cause in Cause::all() {
+            assert!(logged(
+                &mut account,
+                (status, Some(cause)),
+                Attempt::default()
+            ));
+            let failed = Attempt {
+                cause: Some(cause),
+                ..Attempt::default()
+            };
+            assert!(logged(&mut account, (status, None), failed));
+        }
+    }
 }
