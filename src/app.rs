@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use rand::RngExt;
 use tokio::runtime::Builder;
+use tokio::sync::watch;
 
 use crate::config::{Cluster, Config};
 use crate::routing::policy::{AddressRules, Policy};
@@ -27,6 +28,7 @@ use crate::upstream::random::with_rng;
 mod data_plane;
 mod election;
 mod findings;
+mod judging;
 mod limits;
 mod objects;
 mod observing;
@@ -40,6 +42,7 @@ pub use running::{Addresses, Running};
 pub use signals::Signals;
 pub use telemetry::Telemetry;
 
+use judging::Place;
 use running::Input;
 use tasks::Tasks;
 
@@ -220,12 +223,13 @@ pub async fn start_standalone(
     };
     let mut running = Running::start(config, telemetry, input).await?;
     let files = StatusFiles::new(directory.join(STATUS_DIRECTORY));
-    let observed = running.observed();
     let class = &config.class;
     let installation = installation::path(&class.controller_name, &class.ingress_class);
+    let place = Place::alone(source.clone(), installation.clone());
+    let (nobody, _) = watch::channel(None);
+    let inputs = running.judge(&telemetry.metrics, place, nobody);
     let files = (files, installation);
-    let overloads = running.overloads();
-    let write = status::directory::run(Publish::Nothing, source, files, observed, overloads);
+    let write = status::directory::run(Publish::Nothing, source, files, inputs);
     running.spawn("writing statuses", write);
     Ok(running)
 }

@@ -7,6 +7,7 @@
 //! times are seconds since 1970.
 
 pub mod advice;
+pub mod generations;
 pub mod hysteresis;
 pub mod judge;
 pub mod merge;

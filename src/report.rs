@@ -11,6 +11,7 @@ pub mod json;
 pub mod outcome;
 pub mod policy;
 pub mod traffic;
+pub mod version;
 
 use std::fmt;
 use std::path::PathBuf;

@@ -19,6 +19,7 @@ pub mod installation;
 mod outages;
 pub mod ownership;
 pub mod reader;
+pub mod reports;
 mod shelf;
 pub mod writer;
 

@@ -54,12 +54,13 @@ fn rules() -> [(&'static str, Value); 17] {
 }
 
 /// Lists that are sets, or maps by a key: what several write is merged.
-const LISTS: [(&str, Option<&str>); 5] = [
+const LISTS: [(&str, Option<&str>); 6] = [
     (".spec.retry.on", None),
     (".spec.outlierDetection.statuses", None),
     (".status.conditions", Some("type")),
     (".status.ancestors[].conditions", Some("type")),
     (".status.ancestors[].sections", Some("name")),
+    (".status.ancestors[].upstreams", Some("name")),
 ];
 
 /// The definition.

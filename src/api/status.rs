@@ -20,8 +20,9 @@ pub struct GatewayPolicyStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Accepted: it could be understood and its targets are its own. ResolvedRefs: what it names
-    /// exists. Programmed: requests are served by it. Ready: all three. Stalled: only its author can
-    /// repair it.
+    /// exists. Programmed: every replica serves requests by it. Ready: all three. Stalled: only its
+    /// author can repair it. BadGateway, GatewayTimeout and Unavailable: Bywash itself answers requests
+    /// of its targets with 502, 504 or 503. UpstreamsHealthy: each has a usable endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub conditions: Option<Vec<Condition>>,
@@ -29,6 +30,9 @@ pub struct GatewayPolicyStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub ancestors: Option<Vec<Ancestor>>,
+    /// For how many more targets there was no room in the list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ancestors_left_out: Option<i64>,
 }
 
 /// As in `meta/v1`.
@@ -65,7 +69,7 @@ pub struct Ancestor {
     /// The installation that says so: its controller name, a slash and its IngressClass.
     #[schemars(length(max = 253))]
     pub controller_name: String,
-    /// Accepted.
+    /// Accepted, and those of the whole that depend on requests.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 8))]
     pub conditions: Option<Vec<Condition>>,
@@ -73,6 +77,43 @@ pub struct Ancestor {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub sections: Option<Vec<EffectiveSection>>,
+    /// Its upstreams, those that are not well first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8))]
+    pub upstreams: Option<Vec<UpstreamStatus>>,
+}
+
+/// The endpoints of one upstream, as the replica says that sees it worst.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct UpstreamStatus {
+    /// `namespace/service:port`.
+    #[schemars(length(max = 512))]
+    pub name: String,
+    /// Endpoints that requests may use.
+    #[schemars(range(min = 0))]
+    pub ready: i64,
+    /// Of those, the ones left out for now because of what was observed.
+    #[schemars(range(min = 0))]
+    pub ejected: i64,
+    /// Endpoints left out because their health check fails.
+    #[schemars(range(min = 0))]
+    pub probed_down: i64,
+    /// Why the last request failed there, and when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<LastFailure>,
+}
+
+/// A failure.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct LastFailure {
+    /// As in the reason of a condition.
+    #[schemars(length(max = 63))]
+    pub reason: String,
+    /// When.
+    #[schemars(extend("format" = "date-time"))]
+    pub time: String,
 }
 
 /// An object.

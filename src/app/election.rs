@@ -1,4 +1,4 @@
-//! Writing back to a cluster: taking part in the election, and writing while leading.
+//! Writing back to a cluster: taking part in the election, telling other replicas, and writing while leading.
 
 use std::sync::Arc;
 
@@ -9,10 +9,13 @@ use crate::config::{Class, Cluster};
 use crate::leader;
 use crate::status::{self, Publish, PublishAddress};
 use crate::stores::cluster::Connection;
+use crate::stores::facts::FactReader;
+use crate::stores::reports::{Others, Reports};
 use crate::stores::writer::{EventSource, Writer};
 use crate::stores::{Source, installation};
 use crate::telemetry::metrics::Metrics;
 
+use super::judging::Place;
 use super::running::Running;
 
 /// Which addresses Ingresses get.
@@ -36,7 +39,7 @@ fn publish(config: &Cluster) -> Publish {
     Publish::Addresses(addresses.collect())
 }
 
-/// Starts both.
+/// Starts all of it.
 pub(super) fn start(
     running: &mut Running,
     (class, config): (&Class, &Cluster),
@@ -61,15 +64,48 @@ pub(super) fn start(
         update_status: config.update_status,
         ..status::cluster::Settings::default()
     };
-    let seen = (running.observed(), running.overloads());
-    let write = status::cluster::run(settings, source, writer, seen, leads.clone());
-    running.spawn("writing statuses", write);
-    running.spawn("the gauge of the leader", show(leads, Arc::clone(metrics)));
     let namespace = config.lease_namespace.as_deref();
     let namespace = namespace.unwrap_or_else(|| connection.namespace());
+    let reports = Reports::new(
+        connection,
+        namespace.to_owned(),
+        installation.clone(),
+        config.instance.clone(),
+    );
+    let (tell, told) = watch::channel(None);
+    let (heard, others) = watch::channel(Others::new());
+    let place = Place {
+        replica: config.instance.clone(),
+        installation: settings.installation.clone(),
+        source: source.clone(),
+        facts: FactReader::of_cluster(source.clone(), connection),
+        leading: leads.clone(),
+        others,
+    };
+    let inputs = running.judge(metrics, place, tell);
+    running.spawn("telling other replicas", reports.clone().tell(told));
+    let hearing = hear(reports, leads.clone(), heard);
+    running.spawn("hearing other replicas", hearing);
+    let write = status::cluster::run(settings, source, writer, inputs, leads.clone());
+    running.spawn("writing statuses", write);
+    running.spawn("the gauge of the leader", show(leads, Arc::clone(metrics)));
     let lease = leader::Settings::new(installation, namespace.to_owned(), config.instance.clone());
     let client = connection.requests();
     running.elect(|ending| leader::run(client, lease, leading, ending));
+}
+
+/// Hears what other replicas see, while leading.
+async fn hear(reports: Reports, mut leads: watch::Receiver<bool>, heard: watch::Sender<Others>) {
+    loop {
+        if leads.wait_for(|leads| *leads).await.is_err() {
+            return std::future::pending().await;
+        }
+        tokio::select! {
+            () = reports.clone().watch(heard.clone()) => {}
+            _ = leads.wait_for(|leads| !*leads) => {}
+        }
+        heard.send_replace(Others::new());
+    }
 }
 
 async fn show(mut leads: watch::Receiver<bool>, metrics: Arc<Metrics>) {

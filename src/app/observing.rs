@@ -18,7 +18,6 @@ const BEHIND: usize = 1024;
 
 /// Where to listen to failures.
 #[derive(Clone, Debug)]
-#[allow(dead_code, reason = "whoever writes conditions listens next")]
 pub(super) struct Outcomes {
     told: broadcast::Sender<Arc<Outcome>>,
     metrics: Arc<Metrics>,
@@ -26,7 +25,6 @@ pub(super) struct Outcomes {
 
 /// One who listens.
 #[derive(Debug)]
-#[allow(dead_code, reason = "whoever writes conditions listens next")]
 pub(super) struct Listener {
     outcomes: broadcast::Receiver<Arc<Outcome>>,
     metrics: Arc<Metrics>,
@@ -41,7 +39,6 @@ impl Outcomes {
         }
     }
 
-    #[allow(dead_code, reason = "whoever writes conditions listens next")]
     /// Hears of what fails from now on.
     pub(super) fn listen(&self) -> Listener {
         Listener {
@@ -52,7 +49,6 @@ impl Outcomes {
 }
 
 impl Listener {
-    #[allow(dead_code, reason = "whoever writes conditions listens next")]
     /// The next failure; `None` when there will be no other.
     pub(super) async fn next(&mut self) -> Option<Arc<Outcome>> {
         loop {

@@ -21,15 +21,20 @@ use crate::config::{Config, Drain};
 use crate::proxy::DataPlane;
 use crate::reconcile;
 use crate::report::Overload;
+use crate::report::traffic::ReplicaReport;
 use crate::routing::policy::AddressRules;
 use crate::status::Observed;
+use crate::status::cluster::Inputs;
 use crate::stores::Source;
 use crate::telemetry::failures::Failures;
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::recorder::Recorder;
 use crate::translate;
+use crate::upstream::registry::Registry;
 
 use super::Error;
 use super::data_plane;
+use super::judging::{self, Audience, Place, Sight};
 use super::observing::{self, Outcomes};
 use super::serving::{self, Announcements};
 use super::tasks::Tasks;
@@ -52,7 +57,16 @@ pub struct Addresses {
 }
 
 impl Addresses {
-    fn tell(&self) {
+    fn of(data_plane: &DataPlane, ports: &Ports) -> Self {
+        Self {
+            http: data_plane.http_address(),
+            https: data_plane.https_address(),
+            metrics: ports.metrics.as_ref().map(Port::address),
+            admin: ports.admin.as_ref().map(Port::address),
+        }
+    }
+
+    fn tell(self) {
         tracing::info!(
             http = shown_address(self.http),
             https = shown_address(self.https),
@@ -84,8 +98,9 @@ pub struct Running {
     state: watch::Receiver<State>,
     observed: watch::Receiver<Option<Arc<Observed>>>,
     overloads: watch::Receiver<Vec<Overload>>,
-    #[allow(dead_code, reason = "whoever writes conditions listens next")]
     outcomes: Outcomes,
+    processed: watch::Receiver<Processed>,
+    registry: Arc<Registry>,
     tasks: Tasks,
     /// Gives up the Lease when `ending` becomes true, then ends.
     election: Option<JoinHandle<()>>,
@@ -143,12 +158,7 @@ impl Running {
                     source,
                 },
             )?;
-        let addresses = Addresses {
-            http: data_plane.http_address(),
-            https: data_plane.https_address(),
-            metrics: ports.metrics.as_ref().map(Port::address),
-            admin: ports.admin.as_ref().map(Port::address),
-        };
+        let addresses = Addresses::of(&data_plane, &ports);
         addresses.tell();
         let (readiness, ready) = watch::channel(Readiness::default());
         let (processed, known) = watch::channel(Processed::default());
@@ -168,7 +178,7 @@ impl Running {
             Outcomes::new(&telemetry.metrics),
         );
         let debug = Debug {
-            processed: known,
+            processed: known.clone(),
             state: shown.clone(),
             recorder: Arc::clone(&recorder),
         };
@@ -183,6 +193,7 @@ impl Running {
             "watching limits",
             data_plane::watch_limits(Arc::clone(&joiner.registry), overloaded),
         );
+        let registry = Arc::clone(&joiner.registry);
         let follow = serving::follow(joiner, reconciled, in_force, announcements);
         tasks.spawn("serving", follow);
         Ok(Self {
@@ -194,6 +205,8 @@ impl Running {
             observed: seen,
             overloads,
             outcomes,
+            processed: known,
+            registry,
             tasks,
             election: None,
             ending: watch::channel(false).0,
@@ -215,20 +228,29 @@ impl Running {
         self.readiness.subscribe()
     }
 
-    /// What there is to say about the objects that are served.
-    pub(super) fn observed(&self) -> watch::Receiver<Option<Arc<Observed>>> {
-        self.observed.clone()
-    }
-
-    /// The upstreams that turn requests away.
-    pub(super) fn overloads(&self) -> watch::Receiver<Vec<Overload>> {
-        self.overloads.clone()
-    }
-
-    /// Where to hear of what fails.
-    #[allow(dead_code, reason = "whoever writes conditions listens next")]
-    pub(super) fn outcomes(&self) -> &Outcomes {
-        &self.outcomes
+    /// Adds whoever tells how requests fare; what there is to write in statuses.
+    pub(super) fn judge(
+        &mut self,
+        metrics: &Arc<Metrics>,
+        place: Place,
+        reports: watch::Sender<Option<Arc<ReplicaReport>>>,
+    ) -> Inputs {
+        let sight = Sight {
+            metrics: Arc::clone(metrics),
+            registry: Arc::clone(&self.registry),
+            failures: self.outcomes.listen(),
+            processed: self.processed.clone(),
+            observed: self.observed.clone(),
+            overloads: self.overloads.clone(),
+        };
+        let (judged, known) = watch::channel(None);
+        let audience = Audience { reports, judged };
+        self.spawn("judging", judging::run(sight, place, audience));
+        Inputs {
+            observed: self.observed.clone(),
+            overloads: self.overloads.clone(),
+            judged: known,
+        }
     }
 
     /// Adds a task that must run for as long as the process does.

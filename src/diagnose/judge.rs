@@ -56,6 +56,15 @@ pub struct Judgement {
     pub targets: BTreeMap<(ObjectRef, PolicyTarget), Said>,
 }
 
+/// What whoever leads has found out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Judged {
+    /// What is to be said.
+    pub said: Judgement,
+    /// The replicas that do not serve the generation of a policy yet, by policy.
+    pub pending: BTreeMap<ObjectRef, Vec<String>>,
+}
+
 /// Decides what is said.
 #[derive(Debug)]
 pub struct Judge {

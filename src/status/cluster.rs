@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::sync::watch::error::RecvError;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, warn};
 
@@ -18,9 +19,10 @@ use memory::Memory;
 use policies::Policies;
 
 use super::queue::{Bucket, Queue};
-use super::wanted::{self, AddressChange};
+use super::wanted::{self, AddressChange, Notes};
 use super::{Observed, Publish};
-use crate::report::{Code, ObjectRef, Overload};
+use crate::diagnose::judge::Judged;
+use crate::report::{ObjectRef, Overload};
 use crate::stores::Source;
 use crate::stores::writer::{EventRecord, WriteError, Writer};
 
@@ -63,16 +65,35 @@ impl Default for Settings {
     }
 }
 
+/// What there is to tell.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    /// Of what is served.
+    pub observed: watch::Receiver<Option<Arc<Observed>>>,
+    /// The upstreams that turn requests away.
+    pub overloads: watch::Receiver<Vec<Overload>>,
+    /// Of requests, and of other replicas; absent until whoever leads has looked.
+    pub judged: watch::Receiver<Option<Arc<Judged>>>,
+}
+
+impl Inputs {
+    /// Waits for something else to tell.
+    pub(super) async fn changed(&mut self) -> Result<(), RecvError> {
+        tokio::select! {
+            changed = self.observed.changed() => changed,
+            changed = self.overloads.changed() => changed,
+            changed = self.judged.changed() => changed,
+        }
+    }
+}
+
 /// Writes while `leading`, until one of the channels or the source ends. Nothing is written before
 /// the first observation.
 pub async fn run(
     settings: Settings,
     mut source: Source,
     writer: Writer,
-    (mut observed, mut overloads): (
-        watch::Receiver<Option<Arc<Observed>>>,
-        watch::Receiver<Vec<Overload>>,
-    ),
+    mut inputs: Inputs,
     mut leading: watch::Receiver<bool>,
 ) {
     let mut reporter = Reporter::new(settings, source.clone(), writer);
@@ -88,13 +109,8 @@ pub async fn run(
         let ended = tokio::select! {
             biased;
             changed = leading.changed() => changed.is_err(),
-            changed = observed.changed() => {
-                reporter.see(observed.borrow_and_update().clone());
-                changed.is_err()
-            }
-            changed = overloads.changed() => {
-                reporter.overloads = overloads.borrow_and_update().clone();
-                reporter.stale = true;
+            changed = inputs.changed() => {
+                reporter.see(&mut inputs);
                 changed.is_err()
             }
             changed = source.changed() => {
@@ -102,8 +118,8 @@ pub async fn run(
                 changed.is_err()
             }
             () = sleep_until(wake) => {
-                if reporter.observed.is_none() {
-                    reporter.see(observed.borrow_and_update().clone());
+                if reporter.observed.is_none() || reporter.judged.is_none() {
+                    reporter.see(&mut inputs);
                 }
                 reporter.act().await;
                 false
@@ -120,7 +136,7 @@ pub async fn run(
 enum Topic {
     Addresses(ObjectRef),
     Policy(ObjectRef),
-    Event(ObjectRef, Code),
+    Event(ObjectRef, &'static str),
 }
 
 /// An Event that was written.
@@ -136,14 +152,15 @@ struct Reporter {
     bucket: Bucket,
     observed: Option<Arc<Observed>>,
     overloads: Vec<Overload>,
+    judged: Option<Arc<Judged>>,
     /// Whether something may have changed since the last plan.
     stale: bool,
     planned: Option<Instant>,
     queue: Queue<Topic>,
     addresses: BTreeMap<ObjectRef, AddressChange>,
-    notes: BTreeMap<(ObjectRef, Code), String>,
+    notes: Notes,
     written: Memory<AddressChange>,
-    said: HashMap<(ObjectRef, Code), Said>,
+    said: HashMap<(ObjectRef, &'static str), Said>,
     policies: Policies,
 }
 
@@ -157,19 +174,24 @@ impl Reporter {
             bucket,
             observed: None,
             overloads: Vec::new(),
+            judged: None,
             stale: true,
             planned: None,
             queue: Queue::new(),
             addresses: BTreeMap::new(),
-            notes: BTreeMap::new(),
+            notes: Notes::new(),
             written: Memory::new(),
             said: HashMap::new(),
             policies: Policies::new(),
         }
     }
 
-    fn see(&mut self, observed: Option<Arc<Observed>>) {
-        self.observed = observed;
+    fn see(&mut self, inputs: &mut Inputs) {
+        self.observed
+            .clone_from(&inputs.observed.borrow_and_update());
+        self.overloads
+            .clone_from(&inputs.overloads.borrow_and_update());
+        self.judged.clone_from(&inputs.judged.borrow_and_update());
         self.stale = true;
     }
 
@@ -178,6 +200,7 @@ impl Reporter {
         self.written.clear();
         self.said.clear();
         self.policies.forget();
+        self.judged = None;
         self.stale = true;
     }
 
@@ -209,7 +232,7 @@ impl Reporter {
     fn plan(&mut self, now: Instant) {
         self.planned = Some(now);
         self.stale = false;
-        let Some(observed) = self.observed.clone() else {
+        let (Some(observed), Some(judged)) = (self.observed.clone(), self.judged.clone()) else {
             return;
         };
         let mut necessary = BTreeMap::new();
@@ -218,7 +241,7 @@ impl Reporter {
             let find = |namespace: &str, name: &str| self.source.service(namespace, name);
             let ours: BTreeSet<ObjectRef> = observed.ingresses.iter().cloned().collect();
             self.addresses = wanted::address_changes(
-                &ours,
+                (&ours, &judged),
                 &self.source.ingresses(),
                 wanted::addresses(&self.settings.publish, find),
                 self.writer.field_manager(),
@@ -231,7 +254,7 @@ impl Reporter {
         let addresses = &self.addresses;
         self.written.prune(|it| addresses.contains_key(it), now);
         let policies = self.policies.plan(
-            (&observed.policies, &self.overloads),
+            (&observed.policies, &self.overloads, &judged),
             &self.source.policies(),
             (&self.settings.installation, self.writer.field_manager()),
             now,
@@ -241,7 +264,7 @@ impl Reporter {
                 .into_iter()
                 .map(|(it, due)| (Topic::Policy(it), due)),
         );
-        self.notes = wanted::notes(&observed.findings);
+        self.notes = wanted::notes(&observed.findings, &judged);
         self.said.retain(|key, _| self.notes.contains_key(key));
         for key in self.notes.keys() {
             let Some(record) = self.record(key) else {
@@ -257,12 +280,13 @@ impl Reporter {
     }
 
     /// The Event for a note; absent once its object is gone.
-    fn record(&self, key: &(ObjectRef, Code)) -> Option<EventRecord> {
+    fn record(&self, key: &(ObjectRef, &'static str)) -> Option<EventRecord> {
         Some(EventRecord {
             object: key.0.clone(),
             uid: self.source.identity(&key.0)?.uid,
-            reason: key.1.as_str(),
-            message: self.notes.get(key)?.clone(),
+            reason: key.1,
+            message: self.notes.get(key)?.message.clone(),
+            warns: self.notes.get(key)?.warns,
         })
     }
 
@@ -290,8 +314,8 @@ impl Reporter {
                     self.policies.remember(policy, &status);
                 }
             }
-            Topic::Event(object, code) => {
-                let key = (object.clone(), *code);
+            Topic::Event(object, reason) => {
+                let key = (object.clone(), *reason);
                 if let Some(record) = self.record(&key) {
                     self.writer.record(&record).await?;
                     let at = Instant::now();

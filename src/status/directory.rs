@@ -4,15 +4,15 @@
 //! observation changes, the files are made to say what it says.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
-use tokio::sync::watch;
 use tracing::warn;
 
+use super::cluster::Inputs;
 use super::policy::{Share, Speaker, Standing};
 use super::{Observed, Publish, wanted};
 use crate::api::status::GatewayPolicyStatus;
+use crate::diagnose::judge::Judged;
 use crate::report::{ObjectRef, Overload};
 use crate::stores::Source;
 use crate::stores::writer::{StatusFile, StatusFiles};
@@ -25,27 +25,24 @@ pub async fn run(
     publish: Publish,
     source: Source,
     (files, installation): (StatusFiles, String),
-    mut observed: watch::Receiver<Option<Arc<Observed>>>,
-    mut overloads: watch::Receiver<Vec<Overload>>,
+    mut inputs: Inputs,
 ) {
     let mut failing = false;
     let mut said = Said::new();
-    observed.mark_changed();
+    inputs.observed.mark_changed();
     loop {
-        let changed = tokio::select! {
-            changed = observed.changed() => changed,
-            changed = overloads.changed() => changed,
-        };
-        if changed.is_err() {
+        if inputs.changed().await.is_err() {
             return;
         }
-        let overloads = overloads.borrow_and_update().clone();
-        let Some(now) = observed.borrow_and_update().clone() else {
+        let overloads = inputs.overloads.borrow_and_update().clone();
+        let judged = inputs.judged.borrow_and_update().clone();
+        let Some(now) = inputs.observed.borrow_and_update().clone() else {
             continue;
         };
+        let judged = judged.unwrap_or_default();
         let find = |namespace: &str, name: &str| source.service(namespace, name);
-        let mut statuses = statuses(&now, wanted::addresses(&publish, find));
-        said = told((&now, &overloads), &installation, &said);
+        let mut statuses = statuses((&now, &judged), wanted::addresses(&publish, find));
+        said = told((&now, &overloads, &judged), &installation, &said);
         for (policy, status) in &said {
             let file = statuses.entry(Some(policy.clone())).or_default();
             file.policy = Some(status.clone());
@@ -67,7 +64,7 @@ pub async fn run(
 
 /// What each policy says now.
 fn told(
-    (observed, overloads): (&Observed, &[Overload]),
+    (observed, overloads, judged): (&Observed, &[Overload], &Judged),
     installation: &str,
     before: &Said,
 ) -> Said {
@@ -76,6 +73,7 @@ fn told(
         installation,
         now: &now,
         overloads,
+        judged,
     };
     let unseen = GatewayPolicyStatus::default();
     let reports = observed.policies.iter();
@@ -98,13 +96,17 @@ fn told(
 
 /// What each file says. The key is absent for what is wrong with no object in particular.
 fn statuses(
-    observed: &Observed,
+    (observed, judged): (&Observed, &Judged),
     addresses: Option<wanted::Addresses>,
 ) -> BTreeMap<Option<ObjectRef>, StatusFile> {
     let mut statuses: BTreeMap<Option<ObjectRef>, StatusFile> = BTreeMap::new();
     for ingress in &observed.ingresses {
         let status = statuses.entry(Some(ingress.clone())).or_default();
         status.addresses = Some(addresses.clone().unwrap_or_default());
+        let said = judged.said.ingresses.get(ingress).into_iter();
+        let verdicts = said.flat_map(|it| &it.verdicts);
+        let troubles = verdicts.filter(|it| it.is_trouble());
+        status.troubles = troubles.map(|it| (it.reason, it.message.clone())).collect();
     }
     for finding in &observed.findings {
         let status = statuses.entry(finding.object.clone()).or_default();

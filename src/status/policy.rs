@@ -18,8 +18,13 @@ use super::wanted::shorten;
 use crate::api::status::{
     self, Ancestor, AncestorRef, Condition, EffectiveSection, GatewayPolicyStatus,
 };
+use crate::diagnose::judge::Judged;
 use crate::report::policy::{PolicyReport, Rejection, TargetReport};
 use crate::report::{Kind, Overload};
+
+mod traffic;
+
+use traffic::{PENDING, is_good};
 
 /// As many targets as are told.
 const MOST_ANCESTORS: usize = 16;
@@ -49,6 +54,8 @@ pub(super) struct Speaker<'a> {
     pub(super) now: &'a str,
     /// The upstreams that turn requests away.
     pub(super) overloads: &'a [Overload],
+    /// What is known of requests and of other replicas.
+    pub(super) judged: &'a Judged,
 }
 
 /// What a policy says already.
@@ -89,12 +96,13 @@ impl Speaker<'_> {
             .targets
             .iter()
             .filter(|target| !target.is_missing())
-            .map(|target| self.ancestor(target, report.generation, &mine))
+            .map(|target| self.ancestor(target, report, &mine))
             .collect();
         let has = !ancestors.is_empty();
         ancestors.sort_by_key(is_good);
         ancestors.extend(others.iter().map(|other| (*other).clone()));
         ancestors.sort_by(|a, b| a.controller_name.cmp(&b.controller_name));
+        let left_out = ancestors.len().saturating_sub(MOST_ANCESTORS);
         ancestors.truncate(MOST_ANCESTORS);
 
         let first = living
@@ -108,6 +116,7 @@ impl Speaker<'_> {
             observed_generation: conditions.is_some().then_some(report.generation),
             conditions,
             ancestors: (!silent).then_some(ancestors),
+            ancestors_left_out: i64::try_from(left_out).ok().filter(|it| *it > 0 && !silent),
         };
         (!is_said((&wanted, has), standing)).then_some(wanted)
     }
@@ -119,8 +128,12 @@ impl Speaker<'_> {
     }
 
     fn conditions(self, report: &PolicyReport, known: &[Condition]) -> Vec<Condition> {
-        let (accepted, resolved, programmed) =
+        let (accepted, resolved, mut programmed) =
             (accepted(report), resolved(report), programmed(report));
+        let pending = self.pending(&report.object, report.generation, known);
+        if let Some(pending) = pending.filter(|_| programmed.good) {
+            programmed = pending;
+        }
         let bad = [&accepted, &resolved, &programmed]
             .into_iter()
             .find(|verdict| !verdict.good);
@@ -133,7 +146,8 @@ impl Speaker<'_> {
             None => good("Ready", "in force as written".to_owned()),
         };
         // Where it stands already it is made False: removing it could leave another writer's.
-        let stalls = !ready.good && ![TARGET_NOT_FOUND, REF_NOT_FOUND].contains(&ready.reason);
+        let passing = [TARGET_NOT_FOUND, REF_NOT_FOUND, PENDING];
+        let stalls = !ready.good && !passing.contains(&ready.reason);
         let stalled = (stalls || known.iter().any(|it| it.type_ == "Stalled")).then(|| Verdict {
             good: stalls,
             reason: ready.reason,
@@ -149,11 +163,12 @@ impl Speaker<'_> {
             ("CircuitBreakerOpen", open),
         ];
         let verdicts = verdicts.into_iter();
-        verdicts
-            .filter_map(|(name, verdict)| {
-                Some(self.condition(name, verdict?, report.generation, known))
-            })
-            .collect()
+        let conditions = verdicts.filter_map(|(name, verdict)| {
+            Some(self.condition(name, verdict?, report.generation, known))
+        });
+        let said = self.judged.said.policies.get(&report.object);
+        let observed = self.observed(said, report.generation, known);
+        conditions.chain(observed).collect()
     }
 
     /// Whether requests are turned away; True is the bad one.
@@ -186,7 +201,13 @@ impl Speaker<'_> {
         good("LimitReached", message)
     }
 
-    fn ancestor(self, target: &TargetReport, generation: i64, mine: &[&Ancestor]) -> Ancestor {
+    fn ancestor(
+        self,
+        target: &TargetReport,
+        report: &PolicyReport,
+        mine: &[&Ancestor],
+    ) -> Ancestor {
+        let generation = report.generation;
         let object = &target.target.object;
         let ancestor_ref = AncestorRef {
             group: target.target.group().to_owned(),
@@ -210,12 +231,18 @@ impl Speaker<'_> {
             values: shorten(&section.values, status::LONGEST_VALUES),
         });
         let sections: Vec<EffectiveSection> = sections.collect();
-        let condition = self.condition("Accepted", verdict, generation, known.unwrap_or_default());
+        let known = known.unwrap_or_default();
+        let place = (report.object.clone(), target.target.clone());
+        let said = self.judged.said.targets.get(&place);
+        let said = said.filter(|_| target.rejection.is_none());
+        let mut conditions = vec![self.condition("Accepted", verdict, generation, known)];
+        conditions.extend(self.observed(said, generation, known));
         Ancestor {
             ancestor_ref,
             controller_name: self.installation.to_owned(),
-            conditions: Some(vec![condition]),
+            conditions: Some(conditions),
             sections: (!sections.is_empty()).then_some(sections),
+            upstreams: traffic::upstreams(said),
         }
     }
 
@@ -331,11 +358,6 @@ fn says_the_same(a: &Condition, b: &Condition) -> bool {
     said(a) == said(b)
 }
 
-fn is_good(ancestor: &Ancestor) -> bool {
-    let mut conditions = ancestor.conditions.iter().flatten();
-    conditions.all(|it| it.status == "True")
-}
-
 /// Whether an entry is about an older generation.
 fn is_behind(ancestor: &Ancestor, generation: i64) -> bool {
     let mut conditions = ancestor.conditions.iter().flatten();
@@ -347,6 +369,9 @@ fn is_behind(ancestor: &Ancestor, generation: i64) -> bool {
 fn is_said((wanted, has): (&GatewayPolicyStatus, bool), standing: Standing<'_>) -> bool {
     let current = standing.status;
     if wanted.ancestors.is_some() && wanted.ancestors != current.ancestors {
+        return false;
+    }
+    if wanted.ancestors.is_some() && wanted.ancestors_left_out != current.ancestors_left_out {
         return false;
     }
     let Some(conditions) = &wanted.conditions else {

@@ -9,11 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{LoadBalancerIngress, Service};
-use k8s_openapi::api::networking::v1::{Ingress, IngressLoadBalancerIngress};
+use k8s_openapi::api::networking::v1::{Ingress, IngressLoadBalancerIngress, IngressPortStatus};
 
 use super::{Publish, PublishAddress};
+use crate::diagnose::judge::{Judged, worst};
+use crate::failure::Trouble;
 use crate::report::{Code, Finding, Kind, ObjectRef};
 use crate::stores::ownership;
+
+/// The ports of an address that clients use.
+const PUBLISHED_PORTS: [i32; 2] = [80, 443];
 
 /// The addresses that Ingresses should have.
 pub(super) type Addresses = Vec<IngressLoadBalancerIngress>;
@@ -43,7 +48,7 @@ pub(super) fn addresses(
 
 /// What has to change, by Ingress.
 pub(super) fn address_changes(
-    ours: &BTreeSet<ObjectRef>,
+    (ours, judged): (&BTreeSet<ObjectRef>, &Judged),
     ingresses: &[Arc<Ingress>],
     addresses: Option<Addresses>,
     field_manager: &str,
@@ -53,8 +58,12 @@ pub(super) fn address_changes(
         if !ours.contains(key) {
             return written_by(ingress, field_manager).then_some(AddressChange::Withdraw);
         }
-        let wanted = addresses.as_ref()?;
-        (current(ingress) != wanted.as_slice()).then(|| AddressChange::Publish(Arc::clone(wanted)))
+        let addresses = addresses.as_ref()?;
+        let wanted = match judged.said.ingresses.get(key).and_then(worst) {
+            Some(trouble) => Arc::new(with_error(addresses, trouble)),
+            None => Arc::clone(addresses),
+        };
+        (current(ingress) != wanted.as_slice()).then_some(AddressChange::Publish(wanted))
     };
     ingresses
         .iter()
@@ -65,8 +74,63 @@ pub(super) fn address_changes(
         .collect()
 }
 
-/// The text of each Event: what is wrong with one object in one way, all in one.
-pub(super) fn notes(findings: &[Finding]) -> BTreeMap<(ObjectRef, Code), String> {
+/// The addresses with what requests are answered there.
+fn with_error(addresses: &Addresses, trouble: Trouble) -> Addresses {
+    let ports = PUBLISHED_PORTS.map(|port| IngressPortStatus {
+        error: Some(trouble.port_error().to_owned()),
+        port,
+        protocol: "TCP".to_owned(),
+    });
+    let with_error = |address: &IngressLoadBalancerIngress| IngressLoadBalancerIngress {
+        ports: Some(ports.to_vec()),
+        ..address.clone()
+    };
+    addresses.iter().map(with_error).collect()
+}
+
+/// What an Event says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Note {
+    pub(super) message: String,
+    /// Whether something is wrong.
+    pub(super) warns: bool,
+}
+
+/// Of the Event that says that trouble is over.
+const RECOVERED: &str = "Recovered";
+
+/// By object and reason.
+pub(super) type Notes = BTreeMap<(ObjectRef, &'static str), Note>;
+
+/// The Events there should be: one for each defect of an object, one for each cause for which requests
+/// of an Ingress fail, and that they do no more. Where a defect has the same reason, it says more.
+pub(super) fn notes(findings: &[Finding], judged: &Judged) -> Notes {
+    let mut notes = Notes::new();
+    for (ingress, said) in &judged.said.ingresses {
+        let mut note = |reason, message: &str, warns| {
+            let message = shorten(message, LONGEST_NOTE);
+            notes.insert((ingress.clone(), reason), Note { message, warns });
+        };
+        // Of trouble that another replica told of there is an Event already.
+        let verdicts = said
+            .verdicts
+            .iter()
+            .filter(|it| it.is_trouble() && it.is_explained());
+        verdicts.for_each(|it| note(it.reason, &it.message, true));
+        if let Some(recovered) = &said.recovered {
+            note(RECOVERED, recovered, false);
+        }
+    }
+    let defects = defects(findings).into_iter();
+    notes.extend(defects.map(|((object, code), message)| {
+        let warns = true;
+        ((object, code.as_str()), Note { message, warns })
+    }));
+    notes
+}
+
+/// What is wrong with one object in one way, all in one.
+fn defects(findings: &[Finding]) -> BTreeMap<(ObjectRef, Code), String> {
     let mut messages: BTreeMap<(ObjectRef, Code), BTreeSet<&str>> = BTreeMap::new();
     for finding in findings {
         if let Some(object) = &finding.object {

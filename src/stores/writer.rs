@@ -148,7 +148,7 @@ impl std::fmt::Debug for Writer {
 }
 
 impl WriteError {
-    fn of(error: kube::Error, right: &'static str) -> Self {
+    pub(super) fn of(error: kube::Error, right: &'static str) -> Self {
         let kube::Error::Api(status) = &error else {
             return Self::Retry(error.into());
         };

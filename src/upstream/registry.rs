@@ -41,6 +41,7 @@ use super::turned_away::TurnedAway;
 use probing::Probers;
 use verdicts::Verdicts;
 
+mod health;
 mod named;
 mod probing;
 mod states;

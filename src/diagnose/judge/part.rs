@@ -86,6 +86,11 @@ impl Verdict {
     pub fn is_trouble(&self) -> bool {
         self.status == Some(self.condition != wording::UPSTREAMS_HEALTHY)
     }
+
+    /// Whether it is known why, and not only that it is so.
+    pub fn is_explained(&self) -> bool {
+        self.reason != wording::NOT_KNOWN && self.condition != wording::UPSTREAMS_HEALTHY
+    }
 }
 
 impl Seen {

@@ -11,6 +11,7 @@ use tracing::warn;
 use super::memory::Memory;
 use crate::api::policy::GatewayPolicy;
 use crate::api::status::GatewayPolicyStatus;
+use crate::diagnose::judge::Judged;
 use crate::report::policy::PolicyReport;
 use crate::report::{Kind, ObjectRef, Overload};
 use crate::status::policy::{Share, Speaker, Standing};
@@ -44,7 +45,7 @@ impl Policies {
     /// What has to be written, and from when on.
     pub(super) fn plan(
         &mut self,
-        (reports, overloads): (&[PolicyReport], &[Overload]),
+        (reports, overloads, judged): (&[PolicyReport], &[Overload], &Judged),
         policies: &[Arc<GatewayPolicy>],
         (installation, field_manager): (&str, &str),
         now: Instant,
@@ -54,6 +55,7 @@ impl Policies {
             installation,
             now: &time,
             overloads,
+            judged,
         };
         let current: HashMap<ObjectRef, &GatewayPolicy> = policies
             .iter()
@@ -193,7 +195,12 @@ mod tests {
         let mut policies = Policies::new();
         let now = Instant::now();
         let plan = |policies: &mut Policies, policy: &Arc<GatewayPolicy>| {
-            let due = policies.plan((&report, &[]), &[Arc::clone(policy)], NAMES, now);
+            let due = policies.plan(
+                (&report, &[], &Judged::default()),
+                &[Arc::clone(policy)],
+                NAMES,
+                now,
+            );
             due.into_values().next()
         };
         assert_eq!(plan(&mut policies, &bare), Some(now));
@@ -236,7 +243,12 @@ mod tests {
         let start = Instant::now();
         let mut due = |report: PolicyReport, seconds| {
             let now = start + Duration::from_secs(seconds);
-            let due = policies.plan((&[report], &[]), &[Arc::clone(&policy)], NAMES, now);
+            let due = policies.plan(
+                (&[report], &[], &Judged::default()),
+                &[Arc::clone(&policy)],
+                NAMES,
+                now,
+            );
             due.into_values()
                 .next()
                 .unwrap()

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::api::policy::GatewayPolicy;
+use crate::diagnose::judge::{Said, Verdict};
 use crate::report::{Finding, Kind};
 use crate::status::PublishAddress;
 use crate::stores::Feed;
@@ -21,6 +22,7 @@ struct Scenario {
     observed: watch::Sender<Option<Arc<Observed>>>,
     leading: watch::Sender<bool>,
     _overloaded: watch::Sender<Vec<Overload>>,
+    judge: watch::Sender<Option<Arc<Judged>>>,
 }
 
 async fn scenario(update_status: bool) -> Scenario {
@@ -47,14 +49,20 @@ fn process(api: FakeApi, update_status: bool) -> Scenario {
         ..Settings::default()
     };
     let (overloaded, overloads) = watch::channel(Vec::new());
-    let seen = (observations, overloads);
-    tokio::spawn(run(settings, source, writer, seen, leads));
+    let (judge, judged) = watch::channel(Some(Arc::default()));
+    let inputs = Inputs {
+        observed: observations,
+        overloads,
+        judged,
+    };
+    tokio::spawn(run(settings, source, writer, inputs, leads));
     Scenario {
         api,
         feed,
         observed,
         leading,
         _overloaded: overloaded,
+        judge,
     }
 }
 
@@ -80,7 +88,7 @@ impl Scenario {
         let findings = defective.iter().map(|(name, message)| Finding {
             object: Some(reference(name)),
             position: None,
-            code: Code::ServiceNotFound,
+            code: crate::report::Code::ServiceNotFound,
             message: (*message).to_owned(),
         });
         self.observed.send_replace(Some(Arc::new(Observed {
@@ -88,6 +96,13 @@ impl Scenario {
             policies: Vec::new(),
             findings: findings.collect(),
         })));
+    }
+
+    /// Requests of this Ingress are answered 502 from now on, or not any more.
+    fn fails(&self, name: &str, now: Said) {
+        let mut judged = Judged::default();
+        judged.said.ingresses.insert(reference(name), now);
+        self.judge.send_replace(Some(Arc::new(judged)));
     }
 
     fn lead(&self, leads: bool) {
@@ -249,4 +264,66 @@ async fn nothing_is_said_of_an_object_that_is_gone() {
         &[("gone", "nobody reads this"), ("web", "marks the plan")],
     );
     assert_eq!(scenario.written().await.body["message"], "marks the plan");
+}
+
+fn refused() -> Said {
+    Said {
+        verdicts: vec![Verdict {
+            condition: "BadGateway",
+            status: Some(true),
+            reason: "ConnectionRefused",
+            message: "47 of 1203 requests".into(),
+        }],
+        ..Said::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ingress_whose_requests_fail_says_so_on_its_ports_and_in_an_event_until_they_do_not() {
+    let mut it = scenario(true).await;
+    it.ingress("web", "192.0.2.1");
+    it.observe(&["web"], &[]);
+    it.lead(true);
+    it.fails("web", refused());
+    let mut writes = [it.written().await, it.written().await];
+    writes.sort_by_key(is_event);
+    let points = &writes[0].body["status"]["loadBalancer"]["ingress"];
+    let port = |port| json!({"error": "bywash.dev/BadGateway", "port": port, "protocol": "TCP"});
+    let expected = json!([{"ip": "192.0.2.1", "ports": [port(80), port(443)]}]);
+    assert_eq!(*points, expected);
+    let event = &writes[1].body;
+    assert_eq!(event["reason"], "ConnectionRefused");
+    assert_eq!(event["type"], "Warning");
+    assert_eq!(event["message"], "47 of 1203 requests");
+
+    let recovered = Some("it lasted 3 min 12 s".into());
+    it.fails(
+        "web",
+        Said {
+            recovered,
+            ..Said::default()
+        },
+    );
+    let event = loop {
+        let written = it.written().await;
+        if is_event(&written) {
+            break written.body;
+        }
+    };
+    assert_eq!(
+        (&event["reason"], &event["type"]),
+        (&json!("Recovered"), &json!("Normal"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_addresses_are_not_written_events_are_all_the_same() {
+    let mut it = scenario(false).await;
+    it.ingress("web", "");
+    it.observe(&["web"], &[]);
+    it.lead(true);
+    it.fails("web", refused());
+    let written = it.written().await;
+    assert!(is_event(&written), "{written:?}");
+    assert_eq!(written.body["reason"], "ConnectionRefused");
 }

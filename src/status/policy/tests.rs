@@ -9,8 +9,12 @@ use crate::routing::snapshot::{ServicePort, UpstreamId};
 mod installations;
 mod limits;
 
+mod traffic;
+
 const NOW: &str = "2026-01-01T10:00:00Z";
 const LATER: &str = "2026-01-01T11:00:00Z";
+
+static NOTHING: std::sync::LazyLock<Judged> = std::sync::LazyLock::new(Judged::default);
 
 fn object(kind: Kind, name: &str) -> ObjectRef {
     ObjectRef {
@@ -48,6 +52,7 @@ fn speaker(installation: &'static str, now: &'static str) -> Speaker<'static> {
         installation,
         now,
         overloads: &[],
+        judged: &NOTHING,
     }
 }
 

@@ -132,7 +132,12 @@ fn change(ours: bool, ingress: &Arc<Ingress>, wanted: Option<&str>) -> Option<Ad
     let name = ingress.metadata.name.as_deref().unwrap();
     let ours = BTreeSet::from_iter(ours.then(|| reference(name)));
     let wanted = wanted.map(|ip| vec![by_ip(ip)]);
-    let mut changes = address_changes(&ours, std::slice::from_ref(ingress), wanted, OURS);
+    let mut changes = address_changes(
+        (&ours, &Judged::default()),
+        std::slice::from_ref(ingress),
+        wanted,
+        OURS,
+    );
     let change = changes.remove(&reference(name));
     assert!(changes.is_empty());
     change
@@ -226,9 +231,9 @@ fn what_is_wrong_with_one_object_in_one_way_is_one_event() {
         ((reference("a"), Code::SecretNotFound), "no s".to_owned()),
         ((reference("b"), Code::ServiceNotFound), "no x".to_owned()),
     ];
-    assert_eq!(notes(&findings), BTreeMap::from(expected.clone()));
+    assert_eq!(defects(&findings), BTreeMap::from(expected.clone()));
     findings.reverse();
-    assert_eq!(notes(&findings), BTreeMap::from(expected));
+    assert_eq!(defects(&findings), BTreeMap::from(expected));
 }
 
 #[test]
@@ -242,7 +247,7 @@ fn a_note_that_is_too_long_says_how_many_messages_it_leaves_out() {
             )
         })
         .collect();
-    let note = notes(&findings).into_values().next().unwrap();
+    let note = defects(&findings).into_values().next().unwrap();
     assert!(
         note.len() <= LONGEST_NOTE && note.len() > LONGEST_NOTE - 60,
         "{}",
@@ -263,7 +268,7 @@ fn a_message_that_is_too_long_loses_its_middle_and_keeps_its_advice() {
         findings.extend(
             (0..others).map(|other| finding("a", Code::InvalidObject, &format!("Z{other}"))),
         );
-        let note = notes(&findings).into_values().next().unwrap();
+        let note = defects(&findings).into_values().next().unwrap();
         assert!(
             note.len() <= LONGEST_NOTE && note.len() > LONGEST_NOTE - 20,
             "{}",

@@ -47,6 +47,8 @@ pub struct EventRecord {
     pub reason: &'static str,
     /// For people; cut to 1,024 bytes.
     pub message: String,
+    /// Whether something is wrong.
+    pub warns: bool,
 }
 
 /// How often it was said.
@@ -92,7 +94,7 @@ impl Writer {
                 "name": &*object.name,
                 "uid": record.uid,
             },
-            "type": "Warning",
+            "type": if record.warns { "Warning" } else { "Normal" },
             "reason": record.reason,
             "message": message,
             "count": series.count,

@@ -23,6 +23,8 @@ pub struct StatusFile {
     pub addresses: Option<Vec<IngressLoadBalancerIngress>>,
     /// What became of a GatewayPolicy.
     pub policy: Option<GatewayPolicyStatus>,
+    /// For what requests fail: a reason and a message each.
+    pub troubles: Vec<(&'static str, String)>,
     /// Its defects.
     pub findings: Vec<Finding>,
 }
@@ -104,6 +106,12 @@ fn text(object: Option<&ObjectRef>, status: &StatusFile) -> String {
     if let Some(policy) = &status.policy {
         document.insert("status".into(), json!(policy));
     }
+    if !status.troubles.is_empty() {
+        let troubles = status.troubles.iter();
+        let troubles =
+            troubles.map(|(reason, message)| json!({"reason": reason, "message": message}));
+        document.insert("failures".into(), troubles.collect());
+    }
     let findings: Vec<Value> = status.findings.iter().map(finding).collect();
     document.insert("findings".into(), findings.into());
     // Serializing plain JSON values does not fail; were it to, the file would say so.
@@ -144,6 +152,7 @@ mod tests {
                 ..IngressLoadBalancerIngress::default()
             }]),
             policy: None,
+            troubles: Vec::new(),
             findings: vec![Finding {
                 object: ingress("web"),
                 position: Some(FilePosition {

@@ -1,0 +1,40 @@
+//! How many endpoints of each upstream take requests: for whoever tells of them.
+
+use std::collections::BTreeMap;
+
+use crate::report::traffic::UpstreamReport;
+
+use super::Registry;
+
+impl Registry {
+    /// The endpoints of every upstream, counted. Upstreams that differ in their policy alone are told
+    /// of as the worst of them is; those whose name was never looked up are not.
+    pub fn health(&self) -> Vec<UpstreamReport> {
+        let state = self.lock();
+        let mut all: BTreeMap<String, UpstreamReport> = BTreeMap::new();
+        for (id, (_, live)) in &state.upstreams {
+            if !live.is_known() {
+                continue;
+            }
+            let group = state.groups.get(&id.group());
+            let down = group.map_or(0, |group| group.probers.down(id).len());
+            let ready = live.usable();
+            let usable = usize::try_from(live.usable_now()).unwrap_or(ready);
+            let now = UpstreamReport {
+                upstream: id.to_string(),
+                ready: count(ready),
+                ejected: count(ready.saturating_sub(usable)),
+                probed_down: count(down),
+            };
+            let known = all.entry(now.upstream.clone()).or_insert(now.clone());
+            known.ready = known.ready.min(now.ready);
+            known.ejected = known.ejected.max(now.ejected);
+            known.probed_down = known.probed_down.max(now.probed_down);
+        }
+        all.into_values().collect()
+    }
+}
+
+fn count(endpoints: usize) -> u32 {
+    u32::try_from(endpoints).unwrap_or(u32::MAX)
+}
