@@ -88,7 +88,7 @@ pub(super) struct Audience {
 
 /// What is remembered from one second to the next.
 struct Memory {
-    started: (Instant, u64),
+    started: (Instant, Duration),
     windows: Windows,
     teller: Teller,
     generations: Generations,
@@ -141,9 +141,8 @@ async fn look_up(
 impl Memory {
     fn new() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        let seconds = since.map_or(0, |it| it.as_secs());
         Self {
-            started: (Instant::now(), seconds),
+            started: (Instant::now(), since.unwrap_or_default()),
             windows: Windows::default(),
             teller: Teller::default(),
             generations: Generations::default(),
@@ -155,8 +154,8 @@ impl Memory {
 
     /// In seconds since 1970; never goes back, whatever is done to the clock.
     fn now(&self) -> u64 {
-        let (started, seconds) = self.started;
-        seconds + started.elapsed().as_secs()
+        let (started, since) = self.started;
+        (since + started.elapsed()).as_secs()
     }
 
     fn look(
