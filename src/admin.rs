@@ -7,8 +7,10 @@
 //! What they show comes in through [`watch`](tokio::sync::watch) channels, so that nothing here can
 //! change what is served.
 
+mod dashboard;
 pub mod debug;
 mod failures;
+pub mod history;
 pub mod probes;
 pub mod processed;
 pub mod server;

@@ -13,6 +13,6 @@ pub mod canonical;
 pub mod host;
 pub mod path;
 pub mod policy;
-mod render;
+pub mod render;
 pub mod snapshot;
 pub mod table;

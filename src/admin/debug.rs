@@ -1,8 +1,10 @@
-//! `/debug/processed`, `/debug/snapshot`, `/debug/findings` and `/debug/failures`.
+//! The pages for people who debug, by path.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::StatusCode;
+use http::uri::Authority;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -12,7 +14,7 @@ use crate::telemetry::recorder::Recorder;
 
 use super::processed::{self, Processed};
 use super::server::Pages;
-use super::{Answer, JSON, TEXT, answer, failures, not_found};
+use super::{Answer, JSON, TEXT, answer, dashboard, failures, not_found, state};
 
 /// What is served, and what is wrong with it.
 #[derive(Clone, Debug, Default)]
@@ -32,16 +34,27 @@ pub struct Debug {
     pub state: watch::Receiver<State>,
     /// What failed.
     pub recorder: Arc<Recorder>,
+    /// What lives.
+    pub live: state::Sources,
 }
 
 impl Pages for Debug {
+    /// Only under a name of this machine: a page of a stranger may have its own name lead to loopback, and
+    /// would read this as its own.
+    fn admits(&self, host: Option<&str>) -> bool {
+        host.is_some_and(is_loopback)
+    }
+
     async fn get(&self, path: &str, query: &str) -> Answer {
         match path {
             "/debug/processed" => processed::wait(self.processed.clone(), query).await,
             "/debug/snapshot" => self.snapshot(),
             "/debug/findings" => self.findings(),
             "/debug/failures" => failures::show(&self.recorder, query),
-            _ => not_found("/debug/processed, /debug/snapshot, /debug/findings or /debug/failures"),
+            "/debug/state" => self.live(query),
+            _ => dashboard::part(path).unwrap_or_else(|| {
+                not_found("/, /debug/state, /debug/failures, /debug/findings, /debug/snapshot or /debug/processed")
+            }),
         }
     }
 }
@@ -59,6 +72,12 @@ impl Debug {
         }
     }
 
+    fn live(&self, query: &str) -> Answer {
+        let snapshot = self.state.borrow().snapshot.clone();
+        let generation = self.processed.borrow().generation;
+        state::show(&self.live, (snapshot.as_deref(), generation), query)
+    }
+
     fn findings(&self) -> Answer {
         let findings = Arc::clone(&self.state.borrow().findings);
         let findings: Vec<_> = findings.iter().map(finding).collect();
@@ -68,6 +87,22 @@ impl Debug {
             format!("{:#}\n", Value::Array(findings)),
         )
     }
+}
+
+/// Whether a `Host` (with a port or not) is a name or an address of loopback.
+fn is_loopback(host: &str) -> bool {
+    let Ok(authority) = host.parse::<Authority>() else {
+        return false;
+    };
+    let name = authority.host();
+    if authority.as_str().contains('@') {
+        return false;
+    }
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost")
+        || address
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 fn finding(finding: &Finding) -> Value {
@@ -83,4 +118,34 @@ fn finding(finding: &Finding) -> Value {
         "position": finding.position.as_ref().map(ToString::to_string),
         "message": finding.message,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_this_machine_are_answered() {
+        for host in [
+            "localhost",
+            "LOCALHOST:9091",
+            "127.0.0.1:9091",
+            "127.8.9.1",
+            "[::1]:9091",
+        ] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in [
+            "",
+            "attacker.example",
+            "attacker.example:9091",
+            "localhost.attacker.example",
+            "127.0.0.1.attacker.example",
+            "10.0.0.1:9091",
+            "user@localhost",
+            "[::2]",
+        ] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
 }

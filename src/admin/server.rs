@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::HOST;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -21,6 +22,11 @@ const CONNECTIONS: usize = 128;
 
 /// What answers requests.
 pub trait Pages: Send + Sync + 'static {
+    /// Whether requests under this `Host` are answered.
+    fn admits(&self, _host: Option<&str>) -> bool {
+        true
+    }
+
     /// Answers a GET (or HEAD) request for a path and query.
     fn get(&self, path: &str, query: &str) -> impl Future<Output = Answer> + Send;
 }
@@ -95,6 +101,11 @@ async fn respond(request: &Request<Incoming>, pages: &impl Pages) -> Answer {
             TEXT,
             "Only GET is answered here.\n",
         );
+    }
+    let host = request.headers().get(HOST);
+    if !pages.admits(host.and_then(|host| host.to_str().ok())) {
+        let body = "This port is asked as localhost only: http://localhost:PORT/.\n";
+        return answer(StatusCode::MISDIRECTED_REQUEST, TEXT, body);
     }
     let uri = request.uri();
     pages.get(uri.path(), uri.query().unwrap_or_default()).await

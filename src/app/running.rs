@@ -14,9 +14,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::admin::debug::{Debug, State};
+use crate::admin::history::{self, History};
 use crate::admin::probes::{Probes, Readiness};
 use crate::admin::processed::Processed;
 use crate::admin::server::Port;
+use crate::admin::state;
 use crate::config::{Config, Drain};
 use crate::proxy::DataPlane;
 use crate::reconcile;
@@ -181,6 +183,7 @@ impl Running {
             processed: known.clone(),
             state: shown.clone(),
             recorder: Arc::clone(&recorder),
+            live: tasks.observe(Arc::clone(&joiner.registry), &telemetry.metrics),
         };
         tasks.serve(ports, telemetry, (ready, debug));
         tasks.spawn(
@@ -290,6 +293,14 @@ impl Running {
 }
 
 impl Tasks {
+    /// What is shown of what lives, and how it went.
+    fn observe(&mut self, registry: Arc<Registry>, metrics: &Arc<Metrics>) -> state::Sources {
+        let history = Arc::<History>::default();
+        let keep = history::keep(Arc::clone(&history), Arc::clone(metrics));
+        self.spawn("keeping the last minutes", keep);
+        state::Sources { registry, history }
+    }
+
     fn serve(
         &mut self,
         ports: Ports,

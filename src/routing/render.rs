@@ -99,6 +99,17 @@ fn write_route(f: &mut Formatter<'_>, route: &Route) -> fmt::Result {
     writeln!(f)
 }
 
+/// What of a policy is not built in, as `section=values`.
+#[derive(Clone, Copy, Debug)]
+pub struct Changes<'p>(pub &'p Policy);
+
+impl fmt::Display for Changes<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write_policy(f, self.0)?;
+        write_upstream_policy(f, &self.0.upstream)
+    }
+}
+
 /// The sections that are not the built-in ones.
 fn write_policy(f: &mut Formatter<'_>, policy: &Policy) -> fmt::Result {
     let Policy {

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
+
+use crate::failure::Cause;
 use crate::routing::policy::upstream::ConnectionPool;
 use crate::telemetry::metrics::UpstreamMetrics;
 
@@ -36,6 +39,8 @@ pub struct Endpoint {
     idle_life: Arc<IdleLife>,
     /// It gets no new requests, so that it takes no connection back.
     retired: AtomicBool,
+    /// Of its own doing; written only when one fails.
+    last_failure: ArcSwapOption<(Cause, Instant)>,
 }
 
 /// What a new endpoint begins with.
@@ -83,6 +88,7 @@ impl Endpoint {
             idle_life: IdleLife::new(address, epoch, Arc::clone(&metrics)),
             metrics,
             retired: AtomicBool::new(false),
+            last_failure: ArcSwapOption::empty(),
         }
     }
 
@@ -155,6 +161,16 @@ impl Endpoint {
     pub(super) fn readmitted(&self) {
         self.metrics.readmitted();
         self.window.clear();
+    }
+
+    /// Why an attempt failed here, for people.
+    pub(super) fn remember_failure(&self, cause: Cause, now: Instant) {
+        self.last_failure.store(Some(Arc::new((cause, now))));
+    }
+
+    /// Why an attempt last failed here, and when.
+    pub(super) fn last_failure(&self) -> Option<(Cause, Instant)> {
+        self.last_failure.load().as_deref().copied()
     }
 
     pub(super) fn forget_latency(&self) {

@@ -42,6 +42,7 @@ impl Upstream {
             }
             return;
         };
+        endpoint.remember_failure(cause, now);
         if let Some(trial) = trial {
             return trial.failed(rules, now);
         }

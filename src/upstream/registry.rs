@@ -46,6 +46,7 @@ mod named;
 mod probing;
 mod states;
 mod verdicts;
+pub mod views;
 
 /// What all upstreams share.
 #[derive(Clone, Debug)]

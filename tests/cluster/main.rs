@@ -50,6 +50,7 @@ mod changes;
 mod classes;
 mod diagnosis;
 mod endpoints;
+mod explain;
 mod fallback;
 mod harness;
 mod ingress;
@@ -89,6 +90,7 @@ fn trials() -> Vec<Trial> {
         services::trials(),
         secrets::trials(),
         endpoints::trials(),
+        explain::trials(),
         status::trials(),
         policy::trials(),
         fallback::trials(),

@@ -9,6 +9,8 @@
 )]
 
 mod access_log;
+mod browser;
+mod dashboard;
 mod directory;
 mod ending;
 mod failures;

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// The version of the shape.
 pub const VERSION: u32 = 1;
 
+/// How many seconds one entry of the lists of [`Traffic`] is.
+pub const STEP_SECONDS: u32 = 5;
+
 /// What one replica serves, and how it goes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -19,6 +22,8 @@ pub struct Live {
     pub time: Timestamp,
     /// Counts the snapshots served; 0 before the first.
     pub generation: u64,
+    /// [`STEP_SECONDS`].
+    pub step_seconds: u32,
     /// In the order of precedence within a host.
     pub routes: Vec<Route>,
     /// Routes that were asked for but left out, because a limit was given.
@@ -47,8 +52,8 @@ pub struct Route {
     pub unavailable: Option<Failure>,
     /// The upstream that stands in.
     pub fallback: Option<String>,
-    /// What of its policy is not built in, as `section=values`.
-    pub policy: Vec<String>,
+    /// What of its policies is not built in, as `section=values`.
+    pub policy: String,
     /// The last ten minutes; shared by the routes of one Ingress, host and upstream.
     pub traffic: Traffic,
 }
@@ -69,12 +74,11 @@ pub struct Failure {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Traffic {
-    /// How many seconds one entry of the lists is.
-    pub step_seconds: u32,
-    /// Requests, oldest first; without what is zero at the beginning.
-    pub requests: Vec<u32>,
-    /// Those of them that failed after all attempts.
-    pub failed: Vec<u32>,
+    /// Requests in each step of [`STEP_SECONDS`], the last the newest; what would begin with zeros begins
+    /// later.
+    pub requests: Vec<u64>,
+    /// Those of them that failed after all attempts; as long.
+    pub failed: Vec<u64>,
     /// Those that failed, by cause, most first.
     pub causes: Vec<Count>,
 }
@@ -97,8 +101,6 @@ pub struct Count {
 pub struct Upstream {
     /// `namespace/service:port`.
     pub name: String,
-    /// What of its policy is not built in, as `section=values`.
-    pub policy: Vec<String>,
     /// The name that is resolved for its endpoints, with the port.
     pub resolves: Option<String>,
     /// Why there are no endpoints.
