@@ -142,3 +142,17 @@ async fn how_a_tls_handshake_fails_is_told() {
         assert_eq!((advice.code, advice.likely), (code, likely), "{advice:?}");
     }
 }
+
+#[tokio::test]
+async fn plain_http_to_a_server_with_tls_is_told() {
+    let authority = Authority::new();
+    let peer = Peer::start(Fault::Echo).await.unwrap();
+    let front = Front::before(&peer, server(authority.sign(NAME))).await;
+    let gateway = Setup::to(&[front.address], Policy::default()).start();
+    let advice = asked(&gateway, get("/")).await;
+    assert_eq!(
+        (advice.code, advice.likely),
+        ("PlainHttpToTls", false),
+        "{advice:?}"
+    );
+}
