@@ -11,11 +11,13 @@
 
 mod alert;
 mod trouble;
+mod word;
 
 use http::StatusCode;
 
 pub use alert::TlsAlert;
 pub use trouble::Trouble;
+pub use word::status_word;
 
 macro_rules! causes {
     (
@@ -117,6 +119,8 @@ causes! {
         "the connection was reset inside the response body";
     BodyBadChunk => (502, "http_response_transfer_coding"), ("body_bad_chunk", "BodyBadChunk"), Never, Endpoint,
         "a chunk of the response body is malformed";
+    InvalidJson => (502, "http_protocol_error"), ("invalid_json", "InvalidJson"), Idempotent, Configuration,
+        "the response says that it is JSON, and is not";
     BodyTooLarge => (502, "http_response_body_size"), ("body_too_large", "ResponseBodyTooLarge"), Never, Configuration,
         "the response body is too large";
     UpgradeFailed => (502, "http_upgrade_failed"), ("upgrade_failed", "UpgradeFailed"), Never, Endpoint,

@@ -24,6 +24,7 @@ mod head;
 mod hop;
 mod judge;
 mod listener;
+mod pages;
 mod relay;
 mod request_id;
 mod response_body;
@@ -32,6 +33,7 @@ pub mod serving;
 mod settings;
 mod tls;
 mod tunnel;
+mod validate;
 mod worker;
 
 #[cfg(test)]

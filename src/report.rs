@@ -43,7 +43,7 @@ pub enum Kind {
     EndpointSlice,
     /// `v1`, of type `kubernetes.io/tls`.
     Secret,
-    /// `v1`, with the label of those that hold certificates.
+    /// `v1`, with the label of those that hold certificates or error pages.
     ConfigMap,
     /// `bywash.dev/v1alpha1`.
     GatewayPolicy,
@@ -226,6 +226,10 @@ codes! {
     CaNotFound Error,
     /// The ConfigMap with the certificates that verify endpoints holds none that can be used.
     InvalidCa Error,
+    /// The ConfigMap with error pages does not exist.
+    PagesNotFound Error,
+    /// A page of a ConfigMap with error pages cannot be used.
+    InvalidPage Error,
     /// A section of a GatewayPolicy cannot be right.
     InvalidPolicy Error,
     /// Another GatewayPolicy has the same target.

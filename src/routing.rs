@@ -7,10 +7,12 @@
 //!
 //! The rules by which a request finds its route are here too, since they are properties of the data:
 //! [`host`] and [`path`] hold one precedence each as a derived order, [`table`] looks up with them,
-//! and [`canonical`] makes the path that is both matched and forwarded.
+//! [`canonical`] makes the path that is both matched and forwarded, and [`pages`] are found by status
+//! and form.
 
 pub mod canonical;
 pub mod host;
+pub mod pages;
 pub mod path;
 pub mod policy;
 pub mod render;

@@ -56,7 +56,7 @@ pub struct View {
     pub slices: Vec<Arc<EndpointSlice>>,
     /// From a cluster: only those of type `kubernetes.io/tls`.
     pub secrets: Vec<Arc<Secret>>,
-    /// From a cluster: only those that are labelled as holding certificates.
+    /// From a cluster: only those that are labelled as holding certificates or error pages.
     pub config_maps: Vec<Arc<ConfigMap>>,
     /// None where the cluster does not have the kind.
     pub policies: Vec<Arc<GatewayPolicy>>,
@@ -225,6 +225,17 @@ impl Feed {
     pub(crate) fn apply_published(&self, event: Event<DeserializeGuard<Service>>) {
         let step = Step::of(event);
         self.update(|shelves| shelves.published.apply(step));
+    }
+
+    /// Applies one event of the watch on ConfigMaps that hold error pages.
+    pub(crate) fn apply_pages(&self, event: Event<DeserializeGuard<ConfigMap>>) {
+        let step = Step::of(event);
+        self.update(|shelves| shelves.pages.apply(step));
+    }
+
+    /// They cannot be read, because of this.
+    pub(crate) fn lacks_pages(&self, finding: Finding, lack: Lack) {
+        self.update(|shelves| shelves.pages.lack(finding, lack));
     }
 
     /// A kind cannot be read, because of this, and nobody shall wait for it for ever.

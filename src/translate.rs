@@ -29,12 +29,14 @@ mod authority;
 mod backend;
 mod certificate;
 mod class;
+mod config_map;
 mod endpoints;
 mod findings;
 mod hosts;
 mod ingress;
 mod last_good;
 mod names;
+mod pages;
 mod policy;
 mod service;
 mod tls;
@@ -45,10 +47,12 @@ use authority::Authorities;
 use backend::Backends;
 use certificate::Certificates;
 use class::Classes;
+use config_map::ConfigMaps;
 use findings::Findings;
 use hosts::Hosts;
 use ingress::Claims;
 use names::Names;
+use pages::Pages;
 use policy::{Policies, Sections};
 
 /// Every object that is watched, as it is now.
@@ -64,7 +68,8 @@ pub struct Objects {
     pub slices: Vec<Arc<EndpointSlice>>,
     /// The Secrets; from a cluster only those of type `kubernetes.io/tls`.
     pub secrets: Vec<Arc<Secret>>,
-    /// The ConfigMaps; from a cluster only those that are labelled as holding certificates.
+    /// The ConfigMaps; from a cluster only those that are labelled for what policies
+    /// name.
     pub config_maps: Vec<Arc<ConfigMap>>,
     /// The GatewayPolicies.
     pub policies: Vec<Arc<GatewayPolicy>>,
@@ -157,12 +162,13 @@ pub fn translate(objects: &Objects, settings: &Settings, last: &LastGood) -> Tra
     }
     claims.sort_by(|a, b| a.age(settings.origin).cmp(&b.age(settings.origin)));
 
-    let authorities = Authorities::new(&objects, settings.origin, last.authorities());
+    let config_maps = ConfigMaps::new(&objects, settings.origin);
+    let authorities = Authorities::new(&config_maps, last.authorities());
     let mut backends = Backends::new(&objects, settings, authorities, &mut names);
     let mut policies = Policies::read(
         (&objects, &claims),
         (settings, classes.parameters()),
-        last.sections(),
+        (last.sections(), Pages::new(&config_maps, last.pages())),
         &mut findings,
     );
     policies.look_up(
@@ -173,6 +179,7 @@ pub fn translate(objects: &Objects, settings: &Settings, last: &LastGood) -> Tra
     let hosts = Hosts::merge(&claims, settings.host_ownership, &mut findings);
     let mut served = hosts.resolve(&mut backends, &mut policies, &mut findings);
     policies.look_up(Sections::ca, |ca| backends.trusts(ca), &mut findings);
+    policies.look_up_pages(&mut findings);
     let (upstreams, authorities) = backends.finish();
 
     let mut certificates = Certificates::new(&objects, settings.origin, last.certificates());
@@ -195,7 +202,7 @@ pub fn translate(objects: &Objects, settings: &Settings, last: &LastGood) -> Tra
         expiries: certificates.expiries(),
     };
     let certificates = certificates.finish();
-    let (policies, sections) = policies.finish();
+    let (policies, sections, pages) = policies.finish();
     let mut ingresses: Vec<ObjectRef> = claims.into_iter().map(|claim| claim.object).collect();
     ingresses.sort();
     Translation {
@@ -203,6 +210,6 @@ pub fn translate(objects: &Objects, settings: &Settings, last: &LastGood) -> Tra
         findings: findings.finish(),
         ingresses,
         policies,
-        last_good: last.next(objects, (certificates, authorities), sections),
+        last_good: last.next(objects, (certificates, authorities), (sections, pages)),
     }
 }

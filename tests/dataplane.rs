@@ -24,6 +24,7 @@ mod dataplane {
     mod early_response;
     pub(crate) mod ejection;
     mod ending;
+    mod error_pages;
     pub(crate) mod fallback;
     mod fallback_health;
     pub(crate) mod gateway;
@@ -49,5 +50,6 @@ mod dataplane {
     pub(crate) mod upgrade;
     mod uploads;
     mod upstream_tls;
+    mod validation;
     mod whole;
 }

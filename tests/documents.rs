@@ -15,7 +15,7 @@ use std::{env, fs};
 use bywash::api::{crd, reference};
 use bywash::config::flags::{ClusterFlags, ServingFlags};
 use bywash::diagnose::advice::Code as Diagnosis;
-use bywash::failure::{Blame, Cause, RetryClass};
+use bywash::failure::{Blame, Cause, RetryClass, status_word};
 use bywash::report::{Code, Severity};
 use bywash::telemetry::metrics::catalogue;
 use clap::{Arg, Args, Command};
@@ -25,18 +25,22 @@ mod documents {
 }
 
 #[test]
-fn the_table_of_failures_is_the_taxonomy() {
+fn the_table_of_causes_is_the_taxonomy() {
     let mut table = String::from(
-        "| cause | what happened | status | RFC 9209 error type | another attempt | held against | condition reason |\n\
-         |---|---|---|---|---|---|---|\n",
+        "| cause | what happened | status | `Proxy-Status` | JSON body | another attempt | held against | condition reason |\n\
+         |---|---|---|---|---|---|---|---|\n",
     );
     for cause in Cause::all() {
-        let status = match cause {
-            Cause::RetriedStatus(_) => "as received".to_owned(),
-            _ => cause.status().as_str().to_owned(),
+        let word = status_word(cause.status());
+        let body = format!("`{{\"error\":\"{word}\",\"request_id\":\"…\"}}`");
+        let (status, body) = match cause {
+            Cause::RetriedStatus(_) => ("as received".to_owned(), "as received".to_owned()),
+            // Nobody is there to read it.
+            Cause::ClientAborted => (cause.status().as_str().to_owned(), "–".to_owned()),
+            _ => (cause.status().as_str().to_owned(), body),
         };
         table.push_str(&format!(
-            "| `{}` | {} | {status} | `{}` | {} | {} | `{}` |\n",
+            "| `{}` | {} | {status} | `bywash; error={}` | {body} | {} | {} | `{}` |\n",
             cause.label(),
             cause.sentence(),
             cause.proxy_error(),
@@ -45,7 +49,7 @@ fn the_table_of_failures_is_the_taxonomy() {
             cause.reason(),
         ));
     }
-    require_generated("docs/failures.md", &table);
+    require_generated("docs/causes.md", &table);
 }
 
 #[test]

@@ -15,8 +15,8 @@ use super::rules;
 pub const NAME: &str = "gatewaypolicies.bywash.dev";
 
 /// What is checked by the API server, by where it applies.
-fn rules() -> [(&'static str, Value); 17] {
-    use rules::{upstream, validations};
+fn rules() -> [(&'static str, Value); 19] {
+    use rules::{answers, upstream, validations};
     [
         (".spec", validations(rules::SPEC)),
         (".spec.targetRefs[]", validations(rules::TARGET)),
@@ -48,15 +48,21 @@ fn rules() -> [(&'static str, Value); 17] {
         ),
         (".spec.fallback.service.port", validations(upstream::PORT)),
         (".spec.upstreamTls", validations(upstream::UPSTREAM_TLS)),
+        (".spec.errorPages[]", validations(answers::ERROR_PAGE)),
+        (
+            ".spec.responseValidation.json",
+            validations(answers::JSON_VALIDATION),
+        ),
         (".spec.bypass[]", validations(rules::BYPASS)),
         (".spec.maintenance", validations(rules::MAINTENANCE)),
     ]
 }
 
 /// Lists that are sets, or maps by a key: what several write is merged.
-const LISTS: [(&str, Option<&str>); 6] = [
+const LISTS: [(&str, Option<&str>); 7] = [
     (".spec.retry.on", None),
     (".spec.outlierDetection.statuses", None),
+    (".spec.errorPages[].statuses", None),
     (".status.conditions", Some("type")),
     (".status.ancestors[].conditions", Some("type")),
     (".status.ancestors[].sections", Some("name")),

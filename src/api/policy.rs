@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::status::GatewayPolicyStatus;
 use super::values::{DurationText, Quantity};
 
+pub mod answers;
 pub mod upstream;
 
+use answers::{ErrorPage, ResponseValidation};
 use upstream::{
     CircuitBreaker, ConnectionPool, Fallback, HealthCheck, LoadBalancing, OutlierDetection,
     SlowStart, UpstreamTls,
@@ -90,6 +92,15 @@ pub struct GatewayPolicySpec {
     /// off, or with appProtocol: https the values named here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream_tls: Option<UpstreamTls>,
+    /// What clients get with an error; the first entry for the status and its source counts. Forms are
+    /// negotiated: HTML, JSON, problem details (RFC 9457) or plain text; gRPC calls get a gRPC status.
+    /// Default: the built-in pages, for errors that the gateway makes itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub error_pages: Option<Vec<ErrorPage>>,
+    /// Which answers are no valid ones, beyond what HTTP says. Default: off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_validation: Option<ResponseValidation>,
     /// Requests that are passed on without help: no retry, no error page, no line in the access log.
     /// Meant for health checks. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]

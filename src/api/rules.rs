@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::policy::{Backoff, Bypass, GatewayPolicySpec, Maintenance, Retry, TargetRef, Timeouts};
 use super::values::DurationText;
 
+pub mod answers;
 pub mod upstream;
 
 /// The most bytes of a request body that may be kept.

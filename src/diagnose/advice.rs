@@ -101,6 +101,8 @@ codes! {
     MalformedBody,
     /// The response's body is larger than the policy allows.
     BodyTooLarge,
+    /// The response's body is not the JSON that its head announces.
+    NotJson,
     /// The switch of protocols was not asked for.
     UnaskedUpgrade,
     /// The HTTP/2 connection or stream broke.
@@ -229,6 +231,7 @@ fn explain(it: &Situation<'_>) -> Advice {
         | Cause::BodyReset
         | Cause::BodyBadChunk
         | Cause::BodyTooLarge
+        | Cause::InvalidJson
         | Cause::BodyStreamReset
         | Cause::UpgradeFailed
         | Cause::StreamRefused

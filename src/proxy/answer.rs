@@ -1,23 +1,29 @@
 //! Responses that are made here.
 //!
-//! Their body says what happened in a sentence of the taxonomy, and by which id to ask about it;
-//! never an address, a name or a byte of the upstream's. `Proxy-Status` (RFC 9209) says the same to
-//! machines.
+//! Their body says what happened in a sentence of the taxonomy, and by which id to ask about it (see
+//! `pages`); never an address, a name or a byte of the upstream's. `Proxy-Status` (RFC 9209) says the
+//! same to machines. A gRPC call is answered as gRPC wants it; logs and metrics have its failure under
+//! the status that it would have had.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER, SERVER,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    LOCATION, RETRY_AFTER, SERVER, VARY,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use http::response::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, request};
 
 use crate::failure::{Blame, Cause};
+use crate::routing::pages::Shown;
 use crate::routing::policy::ProxyStatus;
 
 use super::account::Account;
+use super::grpc;
 use super::head::Head;
+use super::pages::{self, LivePages, Page};
 use super::response_body::ResponseBody;
 
 /// The value of `Server` where no upstream gave one.
@@ -33,6 +39,15 @@ const OFFERED: HeaderValue =
 /// The field that carries the cause (RFC 9209).
 pub(super) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+/// Under which the built-in page is shown; its style is a part of it.
+const NOTHING_FROM_ELSEWHERE: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'");
+
+/// What is known of an error of the application's.
+const THEIRS: &str = "The application answered with this error.";
+
 /// What an error answer depends on besides its cause.
 pub(super) struct Asked {
     pub(super) method: Method,
@@ -41,16 +56,34 @@ pub(super) struct Asked {
     pub(super) proxy_status: ProxyStatus,
     /// The endpoint of the last attempt.
     pub(super) next_hop: Option<SocketAddr>,
+    /// The status that it answered with, if what it answered was no valid answer.
+    pub(super) received: Option<u16>,
     /// When to come back, if that is known (RFC 9110 section 10.2.3).
     pub(super) retry_after: Option<Duration>,
     /// Whether the answer is a status and nothing to read.
     pub(super) bare: bool,
 }
 
-/// The answer to a request that failed.
+impl Asked {
+    /// What the request alone says.
+    pub(super) fn of(request: &request::Parts) -> Self {
+        Self {
+            method: request.method.clone(),
+            http1: request.version != Version::HTTP_2,
+            proxy_status: ProxyStatus::default(),
+            next_hop: None,
+            received: None,
+            retry_after: None,
+            bare: false,
+        }
+    }
+}
+
+/// The answer to a request that failed, in the form that the request asks for.
 pub(super) fn failure(
     cause: Cause,
     asked: &Asked,
+    request: &HeaderMap,
     mut account: Box<Account>,
 ) -> Response<ResponseBody> {
     let status = cause.status();
@@ -61,19 +94,28 @@ pub(super) fn failure(
     } else {
         status
     };
-    let text = if asked.bare {
-        String::new()
+    let (id, route) = (account.id.field(), account.route.clone());
+    let retry_after = asked.retry_after.or_else(|| comes_back(cause));
+    let retry_after = retry_after.map(whole_seconds);
+    let mut response = if asked.bare {
+        with_content(status, (TEXT, Bytes::new()), &asked.method, account)
+    } else if grpc::is_call(request) {
+        failed_call((status, cause), account)
     } else {
-        format!(
-            "{} {}\n{}\nRequest ID: {}\n",
-            status.as_u16(),
-            status.canonical_reason().unwrap_or("Error"),
-            cause.sentence(),
-            account.id.as_str(),
-        )
+        let request_id = account.id.as_str().to_owned();
+        let shown = Shown {
+            status: status.as_u16(),
+            title: status.canonical_reason().unwrap_or("Error"),
+            cause: &sentence(cause.sentence()),
+            request_id: &request_id,
+            retry_after,
+        };
+        let page = match &route {
+            Some(route) => route.pages.for_ours(&shown, request),
+            None => LivePages::default().for_ours(&shown, request),
+        };
+        with_page(status, page, &asked.method, account)
     };
-    let id = account.id.field();
-    let mut response = with_text(status, text, &asked.method, account);
     let headers = response.headers_mut();
     headers.insert(X_REQUEST_ID, id);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -83,12 +125,65 @@ pub(super) fn failure(
     if status == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(ALLOW, OFFERED);
     }
-    if let Some(after) = asked.retry_after.or_else(|| comes_back(cause)) {
-        headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
+    if let Some(seconds) = retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     if asked.http1 && cause.blame() == Blame::Client && cause != Cause::NoRoute {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    response
+}
+
+/// The answer of an application that failed, with a body of ours: status and other fields stay.
+pub(super) fn instead_of_theirs(
+    mut theirs: Parts,
+    asked: &Asked,
+    request: &HeaderMap,
+    account: Box<Account>,
+) -> Response<ResponseBody> {
+    let Some(route) = account.route.clone() else {
+        return Response::from_parts(theirs, ResponseBody::own(None, Some(account)));
+    };
+    let after = theirs.headers.get(RETRY_AFTER);
+    let request_id = account.id.as_str().to_owned();
+    let shown = Shown {
+        status: theirs.status.as_u16(),
+        title: theirs.status.canonical_reason().unwrap_or("Error"),
+        cause: THEIRS,
+        request_id: &request_id,
+        retry_after: after.and_then(|it| it.to_str().ok()?.parse().ok()),
+    };
+    let page = route.pages.for_theirs(&shown, request);
+    pages::forget_content(&mut theirs.headers);
+    let ours = with_page(theirs.status, page, &asked.method, account);
+    let (ours, body) = ours.into_parts();
+    for (name, value) in &ours.headers {
+        if *name == VARY {
+            theirs.headers.append(VARY, value.clone());
+        } else if *name != SERVER {
+            theirs.headers.insert(name, value.clone());
+        }
+    }
+    Response::from_parts(theirs, body)
+}
+
+/// A sentence of the taxonomy as one that stands alone.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).chain(['.']).collect()
+}
+
+/// A gRPC call has its status in HTTP only if it never came to be one.
+fn failed_call(
+    (status, cause): (StatusCode, Cause),
+    account: Box<Account>,
+) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::own(None, Some(account)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(SERVER, SERVER_NAME);
+    grpc::fail(headers, status.as_u16(), cause.sentence());
     response
 }
 
@@ -110,12 +205,8 @@ pub(super) fn redirect_to_https(
     let status = StatusCode::PERMANENT_REDIRECT;
     account.responding(status.as_u16(), None);
     let id = account.id.field();
-    let mut response = with_text(
-        status,
-        "This host uses HTTPS.\n".to_owned(),
-        method,
-        account,
-    );
+    let content = Bytes::from_static(b"This host uses HTTPS.\n");
+    let mut response = with_content(status, (TEXT, content), method, account);
     let headers = response.headers_mut();
     headers.insert(X_REQUEST_ID, id);
     if let Ok(location) = HeaderValue::try_from(format!("https://{}{}", head.host, head.target)) {
@@ -124,21 +215,39 @@ pub(super) fn redirect_to_https(
     response
 }
 
-fn with_text(
+fn with_page(
     status: StatusCode,
-    text: String,
+    page: Page,
     method: &Method,
     account: Box<Account>,
 ) -> Response<ResponseBody> {
-    let length = HeaderValue::from(text.len());
-    let content = (*method != Method::HEAD).then(|| Bytes::from(text));
+    let Page {
+        content_type,
+        content,
+        builtin,
+    } = page;
+    let html = content_type.as_bytes().starts_with(b"text/html");
+    let mut response = with_content(status, (content_type, content), method, account);
+    let headers = response.headers_mut();
+    headers.insert(VARY, HeaderValue::from_static("accept"));
+    if html && builtin {
+        headers.insert(CONTENT_SECURITY_POLICY, NOTHING_FROM_ELSEWHERE);
+    }
+    response
+}
+
+fn with_content(
+    status: StatusCode,
+    (content_type, content): (HeaderValue, Bytes),
+    method: &Method,
+    account: Box<Account>,
+) -> Response<ResponseBody> {
+    let length = HeaderValue::from(content.len());
+    let content = Some(content).filter(|_| *method != Method::HEAD);
     let mut response = Response::new(ResponseBody::own(content, Some(account)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
+    headers.insert(CONTENT_TYPE, content_type);
     headers.insert(CONTENT_LENGTH, length);
     headers.insert(SERVER, SERVER_NAME);
     response
@@ -174,6 +283,10 @@ pub(super) fn mark_fallback(
 
 fn proxy_status(cause: Cause, asked: &Asked) -> Option<HeaderValue> {
     let mut text = format!("bywash; error={}", cause.proxy_error());
+    // Section 2.1.4
+    if let Some(status) = asked.received {
+        text.push_str(&format!("; received-status={status}"));
+    }
     match asked.proxy_status {
         ProxyStatus::Off => return None,
         ProxyStatus::Cause => {}
@@ -193,3 +306,6 @@ fn proxy_status(cause: Cause, asked: &Asked) -> Option<HeaderValue> {
     }
     HeaderValue::try_from(text).ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,6 +32,7 @@ use super::judge::{Verdict, is_idempotent, judge};
 use super::response_body::Lease;
 use super::retry::{Failed, Next, Progress, closes};
 use super::serving::LiveFallback;
+use super::validate::AnswerBody;
 use choosing::{Chosen, Tried};
 
 mod booking;
@@ -39,8 +40,9 @@ mod choosing;
 mod connecting;
 mod fallback;
 mod said;
+mod validating;
 
-pub(super) use said::Reading;
+pub(super) use said::{Reading, read as read_aside};
 
 /// What the attempts of one request share.
 pub(super) struct Attempts<'a> {
@@ -58,6 +60,8 @@ pub(super) struct Attempts<'a> {
     pub(super) timer: Pin<Box<Sleep>>,
     /// For what is kept of answers.
     pub(super) memory: &'a Arc<ReplayMemory>,
+    /// For answers that are held back until they were found valid.
+    pub(super) validation_memory: &'a Arc<ReplayMemory>,
     /// A valid answer to an earlier attempt, which is given if nothing better comes.
     pub(super) said: Option<Reading>,
     /// When the request's head had been read.
@@ -79,7 +83,7 @@ pub(super) struct Attempts<'a> {
 
 /// A response head, and the connection on which its body follows.
 pub(super) struct Answer {
-    pub(super) response: Response<Incoming>,
+    pub(super) response: Response<AnswerBody>,
     pub(super) lease: Lease,
     pub(super) switched: bool,
 }
@@ -239,6 +243,10 @@ impl Attempts<'_> {
             pool: self.upstream.policy().connection_pool,
             faulty: self.upstream.counts_against(status),
             trial: None,
+        };
+        let response = match verdict {
+            Verdict::Accept | Verdict::Retry => self.validated(response, &lease).await?,
+            Verdict::Switch | Verdict::Invalid(_) => response.map(AnswerBody::Flowing),
         };
         let answer = Answer {
             response,

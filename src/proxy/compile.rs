@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use crate::failure::Cause;
 use crate::routing::host::HostPattern;
-use crate::routing::policy::{Policy, TlsRedirect};
+use crate::routing::policy::{Policy, ResponseValidation, TlsRedirect};
 use crate::routing::snapshot::{Route, Snapshot, Target, VirtualHost};
 use crate::telemetry::metrics::{Metrics, RouteLabels};
 use crate::upstream::registry::Attached;
 
+use super::pages::{LivePages, PageCache};
 use super::serving::{LiveFallback, LiveRoute, LiveTarget, Serving};
 use super::tls::CertificateTable;
 
@@ -25,17 +26,20 @@ pub fn compile(
 ) -> Serving {
     let mut serving = Serving::nothing(metrics);
     serving.certificates = CertificateTable::compile(snapshot, &before.certificates);
+    let mut pages = PageCache::default();
     for (pattern, host) in &snapshot.hosts {
         // Redirecting to a certificate that no client trusts would take the host down.
         let presentable = host.certificate.is_some() || snapshot.default_certificate.is_some();
-        let join = Join {
+        let mut join = Join {
             attached,
             metrics,
             host: pattern.to_string().into(),
+            pages: (&mut pages, &before.pages),
             tls: host.tls && presentable,
         };
         join.host(&mut serving, pattern, host);
     }
+    serving.pages = pages;
     serving
 }
 
@@ -45,13 +49,15 @@ struct Join<'a> {
     metrics: &'a Arc<Metrics>,
     /// As the rules write it.
     host: Arc<str>,
+    /// Those of this time, and of the time before.
+    pages: (&'a mut PageCache, &'a PageCache),
     /// Whether the host can be reached over HTTPS.
     tls: bool,
 }
 
 impl Join<'_> {
-    fn host(&self, serving: &mut Serving, pattern: &HostPattern, host: &VirtualHost) {
-        let live = |route: &Arc<Route>| Arc::new(self.route(route));
+    fn host(&mut self, serving: &mut Serving, pattern: &HostPattern, host: &VirtualHost) {
+        let mut live = |route: &Arc<Route>| Arc::new(self.route(route));
         let rules = host
             .routes
             .iter()
@@ -59,10 +65,10 @@ impl Join<'_> {
             .collect();
         serving
             .table
-            .insert(pattern, rules, host.default.as_ref().map(live));
+            .insert(pattern, rules, host.default.as_ref().map(&mut live));
     }
 
-    fn route(&self, route: &Route) -> LiveRoute {
+    fn route(&mut self, route: &Route) -> LiveRoute {
         let target = match &route.target {
             Target::Unavailable(cause) => LiveTarget::Unavailable(*cause),
             Target::Upstream(id) => match self.attached.get(id) {
@@ -91,6 +97,7 @@ impl Join<'_> {
             ingress: route.ingress.clone(),
             target,
             fallback,
+            pages: LivePages::new(&route.policy.error_pages, self.pages.0, self.pages.1),
             policy: Arc::clone(&route.policy),
             unaided: unaided(&route.policy),
             redirects: self.tls && route.policy.tls_redirect == TlsRedirect::On,
@@ -106,5 +113,6 @@ fn unaided(policy: &Policy) -> Option<Arc<Policy>> {
     }
     let mut unaided = policy.clone();
     unaided.retry.attempts = 1;
+    unaided.response_validation = ResponseValidation::default();
     Some(Arc::new(unaided))
 }

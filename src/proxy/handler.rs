@@ -18,7 +18,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 
 use crate::failure::Cause;
-use crate::routing::policy::{Policy, ProxyStatus};
+use crate::routing::policy::Policy;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::failures::Failures;
 use crate::telemetry::metrics::Metrics;
@@ -77,6 +77,7 @@ impl Gateway {
             registry,
             client_body_timeout: settings.client_body_timeout,
             replay_memory: ReplayMemory::new(settings.replay_memory),
+            validation_memory: ReplayMemory::new(settings.validation_memory),
         };
         Arc::new(Self {
             serving,
@@ -123,34 +124,44 @@ impl Gateway {
         let counts = (Arc::clone(&serving.unrouted), Arc::clone(&self.observers));
         let mut account = Account::open((started, Arc::clone(client)), id, counts, described);
         account.traced = traced;
-        let mut asked = Asked {
-            method: parts.method.clone(),
-            http1: parts.version != Version::HTTP_2,
-            proxy_status: ProxyStatus::default(),
-            next_hop: None,
-            retry_after: None,
-            bare: false,
-        };
+        let mut asked = Asked::of(&parts);
         let head = match checked {
             Ok(head) => head,
-            Err(fault) => return Break(answer::failure(Cause::BadRequest(fault), &asked, account)),
+            Err(fault) => {
+                return Break(answer::failure(
+                    Cause::BadRequest(fault),
+                    &asked,
+                    &parts.headers,
+                    account,
+                ));
+            }
         };
         let Some(route) = serving.table.lookup(&head.host, head.path()).cloned() else {
-            return Break(answer::failure(Cause::NoRoute, &asked, account));
+            return Break(answer::failure(
+                Cause::NoRoute,
+                &asked,
+                &parts.headers,
+                account,
+            ));
         };
         drop(serving);
         account.route = Some(Arc::clone(&route));
         let policy = policy_of(&route, head.path(), &mut asked, &mut account);
         let sender = match self.take_over(&mut parts, &head, client) {
             Ok(sender) => sender,
-            Err(cause) => return Break(answer::failure(cause, &asked, account)),
+            Err(cause) => return Break(answer::failure(cause, &asked, &parts.headers, account)),
         };
         account.sent_by(sender.address);
         if let Some(maintenance) = &policy.maintenance
             && maintenance.concerns(sender.address)
         {
             asked.retry_after = Some(maintenance.retry_after);
-            return Break(answer::failure(Cause::Maintenance, &asked, account));
+            return Break(answer::failure(
+                Cause::Maintenance,
+                &asked,
+                &parts.headers,
+                account,
+            ));
         }
         if route.redirects && !sender.https && !is_acme_challenge(&head) {
             return Break(answer::redirect_to_https(&head, &asked.method, account));
@@ -158,7 +169,7 @@ impl Gateway {
         if let LiveTarget::Unavailable(cause) = route.target
             && (asked.bare || route.fallback.is_none())
         {
-            return Break(answer::failure(cause, &asked, account));
+            return Break(answer::failure(cause, &asked, &parts.headers, account));
         }
         let on_upgrade = parts.extensions.remove();
         let upload = (has_content(&body) && head.upgrade.is_none()).then(|| {

@@ -11,19 +11,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONNECTION, SERVER, UPGRADE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, response};
 use hyper::upgrade::OnUpgrade;
 use tokio::time::Sleep;
 
 use crate::failure::Cause;
-use crate::routing::policy::Policy;
+use crate::routing::policy::{Policy, Timeouts};
 use crate::upstream::registry::Registry;
 use crate::upstream::upload::{ReplayMemory, Upload};
 
 use super::account::Account;
 use super::affinity::Affinity;
 use super::answer::{self, Asked, SERVER_NAME, X_REQUEST_ID};
-use super::attempts::{Answer, Attempts};
+use super::attempts::{Answer, Attempts, read_aside};
 use super::clock::Clock;
 use super::forwarded::Client;
 use super::head::Upgrade;
@@ -56,6 +56,7 @@ pub(super) struct Relay {
     pub(super) registry: Arc<Registry>,
     pub(super) client_body_timeout: Duration,
     pub(super) replay_memory: Arc<ReplayMemory>,
+    pub(super) validation_memory: Arc<ReplayMemory>,
 }
 
 impl Relay {
@@ -74,7 +75,7 @@ impl Relay {
                 (&fallback.upstream, &fallback.policy, Some(*cause))
             }
             (LiveTarget::Unavailable(cause), None) => {
-                return answer::failure(*cause, &request.asked, request.account);
+                return request.fails(*cause);
             }
         };
         let started = request.account.started;
@@ -103,6 +104,7 @@ impl Relay {
             upload,
             timer: Box::pin(tokio::time::sleep(own.timeouts.request)),
             memory: &self.replay_memory,
+            validation_memory: &self.validation_memory,
             said: None,
             begun: started,
             traced: request.account.traced,
@@ -140,8 +142,24 @@ impl Relay {
             timeouts = &fallback.policy.timeouts;
             request.mark(cause, answer.response.headers_mut());
         }
+        self.pass((answer, timer), timeouts, *request)
+    }
+
+    /// What an endpoint answered, as the client gets it.
+    fn pass(
+        &self,
+        (answer, timer): (Answer, Pin<Box<Sleep>>),
+        timeouts: &Timeouts,
+        request: Routed,
+    ) -> Response<ResponseBody> {
         if answer.switched {
-            return switch(answer, timeouts.tunnel, *request);
+            return switch(answer, timeouts.tunnel, request);
+        }
+        if request.has_page_for(answer.response.status()) {
+            let theirs = head_of(&answer.response);
+            // Of its body only the connection is of use.
+            drop(read_aside(answer, &self.replay_memory));
+            return request.show(theirs);
         }
         let limits = (timeouts.read, self.client_body_timeout);
         respond(answer, timer, limits, request.account)
@@ -149,6 +167,33 @@ impl Relay {
 }
 
 impl Routed {
+    /// There is no answer, for this reason.
+    fn fails(self, cause: Cause) -> Response<ResponseBody> {
+        answer::failure(cause, &self.asked, &self.parts.headers, self.account)
+    }
+
+    /// Whether an error of the application's is shown as a page of ours.
+    fn has_page_for(&self, status: StatusCode) -> bool {
+        let error = status.is_client_error() || status.is_server_error();
+        error && !self.asked.bare && {
+            let pages = &self.route.pages;
+            pages.instead_of_theirs(status.as_u16(), &self.parts.headers)
+        }
+    }
+
+    /// An error of the application's, as a page of ours.
+    fn show(self, mut theirs: response::Parts) -> Response<ResponseBody> {
+        let Self {
+            asked,
+            parts,
+            mut account,
+            ..
+        } = self;
+        own_fields(&mut theirs, &account);
+        account.responding(theirs.status.as_u16(), None);
+        answer::instead_of_theirs(theirs, &asked, &parts.headers, account)
+    }
+
     /// An answer is that of the upstream that stands in.
     fn mark(&mut self, cause: Cause, fields: &mut HeaderMap) {
         self.account.by_fallback = true;
@@ -170,15 +215,17 @@ fn fail(
         if let Some(instead) = instead {
             request.mark(instead, said.headers_mut());
         }
+        if request.has_page_for(said.status()) {
+            return request.show(said.into_parts().0);
+        }
         return repeat(said, request.account);
     }
-    let Routed {
-        account, mut asked, ..
-    } = request;
     // The cause is the route's own upstream's.
-    let own = account.attempts.iter().rfind(|attempt| !attempt.fallback);
-    asked.next_hop = own.and_then(|attempt| attempt.endpoint);
-    answer::failure(cause, &asked, account)
+    let attempts = &request.account.attempts;
+    let own = attempts.iter().rfind(|attempt| !attempt.fallback);
+    request.asked.next_hop = own.and_then(|attempt| attempt.endpoint);
+    request.asked.received = own.and_then(|attempt| attempt.status);
+    request.fails(cause)
 }
 
 /// The endpoint's answer, on its way to the client.
@@ -237,8 +284,16 @@ fn switch(mut answer: Answer, idle: Duration, request: Routed) -> Response<Respo
     Response::from_parts(parts, ResponseBody::own(None, None))
 }
 
+/// A head of its own.
+fn head_of<B>(response: &Response<B>) -> response::Parts {
+    let mut head = Response::new(());
+    *head.status_mut() = response.status();
+    *head.headers_mut() = response.headers().clone();
+    head.into_parts().0
+}
+
 /// Makes the fields of a response those of a gateway.
-fn own_fields(parts: &mut http::response::Parts, account: &Account) {
+fn own_fields(parts: &mut response::Parts, account: &Account) {
     parts.version = Version::HTTP_11;
     hop::response(parts.status, &mut parts.headers);
     parts.headers.insert(X_REQUEST_ID, account.id.field());

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use crate::failure::{Blame, Cause, ClientFault};
@@ -28,6 +27,7 @@ use crate::upstream::upload::{Turn, Upload};
 
 use super::account::Account;
 use super::hop;
+use super::validate::AnswerBody;
 
 /// How long the rest of an upload may stand still whose answer is out.
 const LEFTOVER: Duration = Duration::from_secs(30);
@@ -45,7 +45,7 @@ pub(super) enum ResponseBody {
 
 /// A body that is being read from an endpoint.
 pub(super) struct Streaming {
-    pub(super) incoming: Incoming,
+    pub(super) incoming: AnswerBody,
     pub(super) lease: Option<Lease>,
     pub(super) account: Box<Account>,
     /// Reused from the wait for the response head.

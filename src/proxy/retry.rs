@@ -159,9 +159,11 @@ fn is_listed(on: RetryOn, cause: Cause) -> bool {
         | Cause::H2ConnectionLost => on.reset,
         Cause::StreamRefused | Cause::Http11Required | Cause::NotHttp2 => on.refused_stream,
         Cause::ResponseTimeout => on.timeout,
-        Cause::HeadIncomplete | Cause::NotHttp | Cause::BadStatusLine | Cause::BadHeader => {
-            on.invalid_response
-        }
+        Cause::HeadIncomplete
+        | Cause::NotHttp
+        | Cause::BadStatusLine
+        | Cause::BadHeader
+        | Cause::InvalidJson => on.invalid_response,
         _ => true,
     }
 }
@@ -181,6 +183,7 @@ fn breaks_off(cause: Cause) -> bool {
             | Cause::NotHttp
             | Cause::BadStatusLine
             | Cause::BadHeader
+            | Cause::InvalidJson
     )
 }
 

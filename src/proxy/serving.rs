@@ -14,12 +14,15 @@ use crate::routing::table::Table;
 use crate::telemetry::metrics::{Metrics, RouteMetrics};
 use crate::upstream::live::Upstream;
 
+use super::pages::{LivePages, PageCache};
 use super::tls::CertificateTable;
 
 /// What the data plane serves.
 pub struct Serving {
     pub(super) table: Table<Arc<LiveRoute>>,
     pub(super) certificates: CertificateTable,
+    /// What the pages of its routes were made of, for the next one.
+    pub(super) pages: PageCache,
     /// For requests that no route takes.
     pub(super) unrouted: Arc<RouteMetrics>,
 }
@@ -30,6 +33,8 @@ pub(super) struct LiveRoute {
     pub(super) ingress: IngressName,
     pub(super) target: LiveTarget,
     pub(super) policy: Arc<Policy>,
+    /// What clients are shown with an error.
+    pub(super) pages: LivePages,
     /// What stands in for the target.
     pub(super) fallback: Option<LiveFallback>,
     /// The policy of requests that are passed on without help, where some paths are.
@@ -68,6 +73,7 @@ impl Serving {
         Self {
             table: Table::default(),
             certificates: CertificateTable::default(),
+            pages: PageCache::default(),
             unrouted: metrics.unrouted(),
         }
     }

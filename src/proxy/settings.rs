@@ -45,6 +45,9 @@ pub struct Settings {
     /// Bytes that are kept while there may be further attempts, over all requests: of request bodies,
     /// which are sent once where they exceed them, and of answers that are retried.
     pub replay_memory: u64,
+    /// Bytes of answers that are held back until they were found valid, over all requests; what exceeds
+    /// them is passed on unseen.
+    pub validation_memory: u64,
 }
 
 impl Default for Settings {
@@ -64,6 +67,7 @@ impl Default for Settings {
             // Behind source NAT (a load balancer, kube-proxy) one address is many clients.
             max_connections_per_address: 65_536,
             replay_memory: 64 * 1024 * 1024,
+            validation_memory: 64 * 1024 * 1024,
         }
     }
 }

@@ -82,6 +82,7 @@ impl Scenario {
         feed.apply::<EndpointSlice>(Event::InitDone);
         feed.apply::<Secret>(Event::InitDone);
         feed.apply::<ConfigMap>(Event::InitDone);
+        feed.apply_pages(Event::InitDone);
         feed.apply::<GatewayPolicy>(Event::InitDone);
     }
 

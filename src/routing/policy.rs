@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::pages::PageSet;
 use super::path::PathRule;
-use upstream::UpstreamPolicy;
+use upstream::{StatusRange, UpstreamPolicy};
 
 pub mod upstream;
 
@@ -27,6 +28,10 @@ pub struct Policy {
     pub tls_redirect: TlsRedirect,
     /// Where requests are answered 503 instead of being sent on.
     pub maintenance: Option<Maintenance>,
+    /// What clients get with an error; the first that fits counts.
+    pub error_pages: Vec<ErrorPages>,
+    /// Which answers are no valid ones, beyond what HTTP says.
+    pub response_validation: ResponseValidation,
     /// Paths whose requests are passed on without help: no retry, no error page, no access log.
     pub bypass: Vec<PathRule>,
     /// The policies that it is made of, `namespace/name`, the most specific first: for logs.
@@ -174,6 +179,48 @@ impl Maintenance {
         let client = client.to_canonical();
         !self.allow.iter().any(|network| network.contains(&client))
     }
+}
+
+/// What clients get with some errors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorPages {
+    /// With these statuses.
+    pub statuses: Vec<StatusRange>,
+    /// Whose errors.
+    pub source: PageSource,
+    /// The pages, beside those that are built in.
+    pub pages: Option<Arc<PageSet>>,
+}
+
+impl ErrorPages {
+    /// Whether these are the pages for an error.
+    pub fn fit(&self, status: u16, made_here: bool) -> bool {
+        let source = match self.source {
+            PageSource::Gateway => made_here,
+            PageSource::Upstream => !made_here,
+            PageSource::All => true,
+        };
+        source && self.statuses.iter().any(|range| range.contains(status))
+    }
+}
+
+/// Who made an error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PageSource {
+    /// This process.
+    #[default]
+    Gateway,
+    /// The application.
+    Upstream,
+    /// Either.
+    All,
+}
+
+/// Which answers are no valid ones, beyond what HTTP says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ResponseValidation {
+    /// An answer that says it is JSON has to be, if it has at most so many bytes.
+    pub json: Option<usize>,
 }
 
 /// How much of a failure the client reads in `Proxy-Status` (RFC 9209).

@@ -118,6 +118,8 @@ fn write_policy(f: &mut Formatter<'_>, policy: &Policy) -> fmt::Result {
         proxy_status,
         tls_redirect,
         maintenance,
+        error_pages,
+        response_validation,
         bypass,
         // Said by the statuses of these policies.
         origin: _,
@@ -130,6 +132,13 @@ fn write_policy(f: &mut Formatter<'_>, policy: &Policy) -> fmt::Result {
     write_section(f, "proxyStatus", proxy_status, &builtin.proxy_status)?;
     write_section(f, "tlsRedirect", tls_redirect, &builtin.tls_redirect)?;
     write_section(f, "maintenance", maintenance, &builtin.maintenance)?;
+    write_section(f, "errorPages", error_pages, &builtin.error_pages)?;
+    write_section(
+        f,
+        "responseValidation",
+        response_validation,
+        &builtin.response_validation,
+    )?;
     write_section(f, "bypass", bypass, &builtin.bypass)
 }
 

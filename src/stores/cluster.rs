@@ -8,7 +8,8 @@
 //! Only Secrets of type `kubernetes.io/tls` are asked for, by field selector: the server never sends
 //! us another one. Asking for single Secrets of other types, to tell "of the wrong type" from
 //! "absent", would cost the right to `get` and a read per missing name; the finding names both
-//! possibilities instead. Of ConfigMaps, only those with our label are asked for, in the same way.
+//! possibilities instead. Of ConfigMaps, only those with one of our labels are asked for, in the same
+//! way.
 
 mod optional;
 mod trouble;
@@ -35,6 +36,7 @@ use super::installation::stable_hash;
 use super::shelf::Watched;
 use super::{Feed, Source, ownership, source};
 use crate::api::policy::GatewayPolicy;
+use crate::api::policy::answers::PAGES_LABEL;
 use crate::api::policy::upstream::CA_LABEL;
 use trouble::Trouble;
 
@@ -211,6 +213,11 @@ async fn run(client: Client, settings: Settings, feed: Arc<Feed>) {
         config().labels(&format!("{CA_LABEL}=true")),
         optional::do_without_config_maps
     );
+    watches.spawn(follow_pages(
+        scoped::<ConfigMap>(&client, namespace),
+        (Arc::clone(&manager), settings.namespace.clone()),
+        (Arc::clone(&feed), patience),
+    ));
     watch!(
         scoped::<GatewayPolicy>(&client, namespace),
         config(),
@@ -230,6 +237,21 @@ async fn run(client: Client, settings: Settings, feed: Arc<Feed>) {
         watches.spawn(follow(api, config, manager, trouble, take));
     }
     while watches.join_next().await.is_some() {}
+}
+
+/// Follows the ConfigMaps that hold error pages.
+async fn follow_pages(
+    api: Api<DeserializeGuard<ConfigMap>>,
+    (manager, scope): (Arc<str>, Option<String>),
+    (feed, patience): (Arc<Feed>, Duration),
+) {
+    let config = config().labels(&format!("{PAGES_LABEL}=true"));
+    let trouble = Trouble::new(scope, Arc::clone(&feed));
+    let take = |news: News<_>| match news {
+        Ok(event) => feed.apply_pages(event),
+        Err(error) => optional::do_without_pages(&feed, error, patience),
+    };
+    follow(api, config, manager, trouble, take).await;
 }
 
 /// What a watch says.

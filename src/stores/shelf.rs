@@ -27,6 +27,9 @@ use super::{Identity, View};
 use crate::api::policy::GatewayPolicy;
 use crate::report::{Code, FilePosition, Finding, Kind, ObjectRef};
 
+mod config_maps;
+mod kinds;
+
 /// A kind that is watched.
 pub(crate) trait Watched:
     Resource<DynamicType = ()> + Clone + Send + Sync + 'static
@@ -51,7 +54,10 @@ pub(crate) struct Shelves {
     pub(crate) services: Shelf<Service>,
     pub(crate) slices: Shelf<EndpointSlice>,
     pub(crate) secrets: Shelf<Secret>,
+    /// Those that hold certificates; from files, all.
     pub(crate) config_maps: Shelf<ConfigMap>,
+    /// Those that hold error pages.
+    pub(crate) pages: Shelf<ConfigMap>,
     pub(crate) policies: Shelf<GatewayPolicy>,
     /// The Service whose addresses are published, when it is outside the watched namespace.
     pub(crate) published: Shelf<Service>,
@@ -91,59 +97,6 @@ pub(crate) enum Step<K> {
     Complete,
     Put(ObjectRef, Entry<K>),
     Remove(ObjectRef),
-}
-
-macro_rules! watched {
-    ($($kind:ident in $field:ident,)+) => {$(
-        impl Watched for $kind {
-            const KIND: Kind = Kind::$kind;
-
-            fn shelf(shelves: &mut Shelves) -> &mut Shelf<Self> {
-                &mut shelves.$field
-            }
-        }
-    )+};
-}
-
-/// The status of an Ingress is what we write ourselves, once for each: no reason to translate anew.
-impl Watched for Ingress {
-    const KIND: Kind = Kind::Ingress;
-
-    fn shelf(shelves: &mut Shelves) -> &mut Shelf<Self> {
-        &mut shelves.ingresses
-    }
-
-    fn is_alike(&self, other: &Self) -> bool {
-        let lasting = |meta: &ObjectMeta| ObjectMeta {
-            resource_version: None,
-            managed_fields: None,
-            ..meta.clone()
-        };
-        self.spec == other.spec && lasting(&self.metadata) == lasting(&other.metadata)
-    }
-}
-
-/// As with Ingresses; whatever an author changes counts in the generation.
-impl Watched for GatewayPolicy {
-    const KIND: Kind = Kind::GatewayPolicy;
-
-    fn shelf(shelves: &mut Shelves) -> &mut Shelf<Self> {
-        &mut shelves.policies
-    }
-
-    fn is_alike(&self, other: &Self) -> bool {
-        self.spec == other.spec
-            && self.metadata.generation == other.metadata.generation
-            && self.metadata.uid == other.metadata.uid
-    }
-}
-
-watched! {
-    IngressClass in classes,
-    Service in services,
-    EndpointSlice in slices,
-    Secret in secrets,
-    ConfigMap in config_maps,
 }
 
 impl<K> Default for Shelf<K> {
@@ -293,6 +246,12 @@ impl<K> Shelf<K> {
     }
 
     fn show(&self, view: &mut View) -> Vec<Arc<K>> {
+        self.tell(view);
+        self.readable().cloned().collect()
+    }
+
+    /// Everything but the objects that can be read.
+    fn tell(&self, view: &mut View) {
         for (key, entry) in &self.current {
             view.versions
                 .insert(key.clone(), entry.identity().version.clone());
@@ -308,8 +267,12 @@ impl<K> Shelf<K> {
                 });
             }
         }
-        view.findings.extend(self.lacking.clone());
-        self.readable().cloned().collect()
+        let lacking = self.lacking.iter();
+        let news: Vec<Finding> = lacking
+            .filter(|it| !view.findings.contains(it))
+            .cloned()
+            .collect();
+        view.findings.extend(news);
     }
 }
 
@@ -322,6 +285,7 @@ impl Shelves {
             && self.slices.is_synced()
             && self.secrets.is_synced()
             && self.config_maps.is_synced()
+            && self.pages.is_synced()
             && self.policies.is_synced()
     }
 
@@ -344,6 +308,7 @@ impl Shelves {
         self.slices.apply(Step::Complete);
         self.secrets.apply(Step::Complete);
         self.config_maps.apply(Step::Complete);
+        self.pages.apply(Step::Complete);
         self.policies.apply(Step::Complete);
         self.positions = contents.positions;
         self.findings = contents.findings;
@@ -360,6 +325,7 @@ impl Shelves {
                 + self.slices.revision
                 + self.secrets.revision
                 + self.config_maps.revision
+                + self.pages.revision
                 + self.policies.revision,
             ..View::default()
         };
@@ -368,7 +334,7 @@ impl Shelves {
         view.services = self.services.show(&mut view);
         view.slices = self.slices.show(&mut view);
         view.secrets = self.secrets.show(&mut view);
-        view.config_maps = self.config_maps.show(&mut view);
+        view.config_maps = self.show_config_maps(&mut view);
         view.policies = self.policies.show(&mut view);
         view
     }
@@ -381,7 +347,7 @@ impl Shelves {
             Kind::Service => self.services.get(key).map(Entry::identity),
             Kind::EndpointSlice => self.slices.get(key).map(Entry::identity),
             Kind::Secret => self.secrets.get(key).map(Entry::identity),
-            Kind::ConfigMap => self.config_maps.get(key).map(Entry::identity),
+            Kind::ConfigMap => self.identity_of_config_map(key),
             Kind::GatewayPolicy => self.policies.get(key).map(Entry::identity),
         }
         .cloned()

@@ -38,6 +38,7 @@ fn synced(services: Vec<Guarded<Service>>) -> (Feed, Source) {
     list::<EndpointSlice>(&feed, Vec::new());
     list::<Secret>(&feed, Vec::new());
     list::<ConfigMap>(&feed, Vec::new());
+    feed.apply_pages(Event::InitDone);
     list::<GatewayPolicy>(&feed, Vec::new());
     list::<Service>(&feed, services);
     (feed, source)
@@ -67,6 +68,7 @@ fn nothing_is_shown_or_signalled_before_every_kind_was_read() {
     list::<IngressClass>(&feed, Vec::new());
     list::<EndpointSlice>(&feed, Vec::new());
     list::<ConfigMap>(&feed, Vec::new());
+    feed.apply_pages(Event::InitDone);
     list::<GatewayPolicy>(&feed, Vec::new());
     feed.apply::<Secret>(Event::Init);
     assert!(!source.is_synced() && source.view().is_none());

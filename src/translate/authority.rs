@@ -3,11 +3,8 @@
 //! A ConfigMap that becomes unusable keeps the last certificates that were usable, for as long as it is
 //! the same ConfigMap and exists: an edit that went wrong must not take every endpoint with it. One that
 //! is gone is trusted no more. What was parsed is kept from one translation to the next.
-//!
-//! The label is asked for everywhere, though only a cluster needs it, so that what works from files
-//! works in a cluster, too.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
@@ -19,8 +16,8 @@ use rustls_pki_types::pem::PemObject;
 use crate::api::policy::upstream::{CA_KEY, CA_LABEL};
 use crate::report::{Code, Kind, ObjectRef};
 
+use super::config_map::{ConfigMaps, same_contents, same_object};
 use super::names::{self, Key};
-use super::{Objects, Origin};
 
 /// What became of each ConfigMap that was asked for.
 pub(super) type KnownAuthorities = HashMap<ObjectRef, Outcome, FixedState>;
@@ -57,21 +54,16 @@ pub(super) struct Defect {
 
 /// The ConfigMaps, read when asked for.
 pub(super) struct Authorities<'a> {
-    config_maps: HashMap<Key<'a>, &'a Arc<ConfigMap>, FixedState>,
-    unreadable: &'a BTreeSet<ObjectRef>,
-    origin: Origin,
+    config_maps: &'a ConfigMaps<'a>,
     last: &'a KnownAuthorities,
     now: KnownAuthorities,
 }
 
 impl<'a> Authorities<'a> {
-    /// Indexes the ConfigMaps.
-    pub(super) fn new(objects: &'a Objects, origin: Origin, last: &'a KnownAuthorities) -> Self {
-        let config_maps = objects.config_maps.iter();
+    /// None read yet.
+    pub(super) fn new(config_maps: &'a ConfigMaps<'a>, last: &'a KnownAuthorities) -> Self {
         Self {
-            config_maps: config_maps.map(|it| (names::key(&**it), it)).collect(),
-            unreadable: &objects.unreadable,
-            origin,
+            config_maps,
             last,
             now: KnownAuthorities::default(),
         }
@@ -79,11 +71,14 @@ impl<'a> Authorities<'a> {
 
     /// The certificates of a ConfigMap.
     pub(super) fn load(&mut self, key: Key<'_>) -> Loaded {
-        let object = names::reference(Kind::ConfigMap, key);
-        let found = match self.config_maps.get(&key).copied() {
-            Some(found) if is_labelled(found) => found,
-            found => return Loaded::Unusable(self.absent(&object, found.is_some())),
+        let found = match self.config_maps.find(key, CA_LABEL) {
+            Ok(found) => found,
+            Err(why) => {
+                let code = Code::CaNotFound;
+                return Loaded::Unusable(Defect { code, why });
+            }
         };
+        let object = names::reference(Kind::ConfigMap, key);
         let last = self.last.get(&object);
         let outcome = self.now.entry(object);
         let outcome = outcome.or_insert_with_key(|object| Outcome::of(object, found, last));
@@ -93,37 +88,19 @@ impl<'a> Authorities<'a> {
     /// What the next translation starts from: ConfigMaps that exist, also those not asked for now.
     pub(super) fn finish(mut self) -> KnownAuthorities {
         for (object, outcome) in self.last {
-            let key = (&*object.namespace, &*object.name);
-            if self.config_maps.get(&key).is_some_and(|it| is_labelled(it)) {
+            if self.config_maps.has(object, CA_LABEL) {
                 let entry = self.now.entry(object.clone());
                 entry.or_insert_with(|| outcome.clone());
             }
         }
         self.now
     }
-
-    fn absent(&self, object: &ObjectRef, unlabelled: bool) -> Defect {
-        let why = if unlabelled {
-            format!("lacks the label {CA_LABEL}=true")
-        } else if self.unreadable.contains(object) {
-            "could not be read".to_owned()
-        } else if self.origin == Origin::Cluster {
-            format!("does not exist or lacks the label {CA_LABEL}=true")
-        } else {
-            "does not exist".to_owned()
-        };
-        Defect {
-            code: Code::CaNotFound,
-            why: format!("the {object} {why}"),
-        }
-    }
 }
 
 impl Outcome {
     /// Reads a ConfigMap, unless the form that was read before has the same contents.
     fn of(object: &ObjectRef, config_map: &Arc<ConfigMap>, last: Option<&Self>) -> Self {
-        let uid = |it: &ConfigMap| it.metadata.uid.clone();
-        let last = last.filter(|it| uid(&it.config_map) == uid(config_map));
+        let last = last.filter(|it| same_object(&it.config_map, config_map));
         let known = last.filter(|it| same_contents(&it.config_map, config_map));
         let loaded = match known {
             Some(known) => known.loaded.clone(),
@@ -154,17 +131,6 @@ fn invalid(object: &ObjectRef, why: &str) -> Defect {
         code: Code::InvalidCa,
         why: format!("the {object} {why}"),
     }
-}
-
-fn is_labelled(config_map: &ConfigMap) -> bool {
-    let labels = config_map.metadata.labels.as_ref();
-    labels
-        .and_then(|it| it.get(CA_LABEL))
-        .is_some_and(|it| it == "true")
-}
-
-fn same_contents(a: &Arc<ConfigMap>, b: &Arc<ConfigMap>) -> bool {
-    Arc::ptr_eq(a, b) || (a.data == b.data && a.binary_data == b.binary_data)
 }
 
 /// The certificates that can be used; the error continues a sentence.

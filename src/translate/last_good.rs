@@ -12,6 +12,7 @@ use super::Objects;
 use super::authority::KnownAuthorities;
 use super::certificate::Parsed;
 use super::names;
+use super::pages::KnownPages;
 use super::policy::KnownSections;
 
 /// The last good form of each object that exists, and the certificates that were parsed before.
@@ -24,6 +25,7 @@ pub struct LastGood {
     certificates: Arc<Parsed>,
     authorities: Arc<KnownAuthorities>,
     sections: Arc<KnownSections>,
+    pages: Arc<KnownPages>,
 }
 
 impl fmt::Debug for LastGood {
@@ -71,12 +73,16 @@ impl LastGood {
         &self.sections
     }
 
+    pub(super) fn pages(&self) -> &KnownPages {
+        &self.pages
+    }
+
     /// What the next translation starts from.
     pub(super) fn next(
         &self,
         mut objects: Objects,
         (certificates, authorities): (Parsed, KnownAuthorities),
-        sections: KnownSections,
+        (sections, pages): (KnownSections, KnownPages),
     ) -> Self {
         objects.unreadable.clear();
         Self {
@@ -84,6 +90,7 @@ impl LastGood {
             certificates: Arc::new(certificates),
             authorities: Arc::new(authorities),
             sections: Arc::new(sections),
+            pages: Arc::new(pages),
         }
     }
 }

@@ -18,21 +18,24 @@ use crate::report::policy::{
 };
 use crate::report::{Code, Kind, ObjectRef};
 use crate::routing::host::HostPattern;
-use crate::routing::policy::Policy;
+use crate::routing::policy::{ErrorPages, Policy};
 use crate::routing::snapshot::UpstreamId;
 
 use super::findings::Findings;
 use super::ingress::Claims;
 use super::names;
+use super::pages::{KnownPages, Pages};
 use super::{Objects, Origin, Settings};
 
 mod attach;
 mod limits;
+mod look_up;
 mod section_values;
 mod sections;
 mod standing_in;
 
 use attach::Targets;
+pub(super) use look_up::Unresolved;
 pub(super) use sections::{FallbackReference, Resolved, Sections, TlsReference, UPSTREAM_TLS};
 
 /// How specific a policy is for a route; the order is the precedence.
@@ -69,6 +72,7 @@ pub(super) struct Policies<'a> {
     /// The defaults of the class.
     class: Option<usize>,
     builtin: &'a Arc<Policy>,
+    pages: Pages<'a>,
     resolved: HashMap<Vec<usize>, Resolved, FixedState>,
 }
 
@@ -86,13 +90,6 @@ struct Attached {
     limited: BTreeSet<UpstreamId>,
 }
 
-/// Something that a section names and that cannot be found or used.
-pub(super) struct Unresolved {
-    pub(super) code: Code,
-    /// A sentence without a full stop, with what follows from it.
-    pub(super) why: String,
-}
-
 /// What a policy says, by policy: what a section that is wrong falls back to. One that was created anew is
 /// another.
 pub(super) type KnownSections = BTreeMap<(ObjectRef, Option<String>), Sections>;
@@ -102,7 +99,7 @@ impl<'a> Policies<'a> {
     pub(super) fn read(
         (objects, claims): (&Objects, &[Claims<'_>]),
         (settings, parameters): (&'a Settings, Option<&(String, String)>),
-        last: &KnownSections,
+        (last, pages): (&KnownSections, Pages<'a>),
         findings: &mut Findings,
     ) -> Self {
         let mut policies = Self {
@@ -110,6 +107,7 @@ impl<'a> Policies<'a> {
             by_target: BTreeMap::new(),
             class: None,
             builtin: &settings.policy,
+            pages,
             resolved: HashMap::default(),
         };
         let defaults = parameters.map(|(namespace, name)| (namespace.as_str(), name.as_str()));
@@ -145,23 +143,6 @@ impl<'a> Policies<'a> {
         policies
     }
 
-    /// Looks up what each policy names in one of its sections. What cannot be found or used is told
-    /// to the policy, and stands in its status.
-    pub(super) fn look_up<T>(
-        &mut self,
-        named: impl Fn(&Sections) -> Option<&T>,
-        mut find: impl FnMut(&T) -> Result<(), Unresolved>,
-        findings: &mut Findings,
-    ) {
-        for policy in &mut self.all {
-            let Some(Err(Unresolved { code, why })) = named(&policy.sections).map(&mut find) else {
-                continue;
-            };
-            findings.add(&policy.object, code, why.clone());
-            policy.unresolved.push(why);
-        }
-    }
-
     /// The policy of a route.
     pub(super) fn resolve(
         &mut self,
@@ -187,7 +168,7 @@ impl<'a> Policies<'a> {
     }
 
     /// What these policies say together.
-    fn join(&self, policies: &[usize]) -> Resolved {
+    fn join(&mut self, policies: &[usize]) -> Resolved {
         let policies: Vec<&Attached> = policies.iter().map(|it| &self.all[*it]).collect();
         let sections: Vec<&Sections> = policies.iter().map(|it| &it.sections).collect();
         let mut resolved = Sections::resolve(&sections, self.builtin);
@@ -199,6 +180,18 @@ impl<'a> Policies<'a> {
         let mut about_tls = policies.iter();
         let about_tls = about_tls.find(|it| it.sections.has_tls() || it.is_wrong_about_tls());
         resolved.tls_is_wrong = about_tls.is_some_and(|it| it.is_wrong_about_tls());
+        let pages = resolved.pages.iter().map(|it| ErrorPages {
+            statuses: it.statuses.clone(),
+            source: it.source,
+            pages: it
+                .config_map
+                .as_ref()
+                .and_then(|(namespace, name)| self.pages.load((namespace, name))),
+        });
+        let pages: Vec<ErrorPages> = pages.collect();
+        if !pages.is_empty() {
+            Arc::make_mut(&mut resolved.policy).error_pages = pages;
+        }
         resolved
     }
 
@@ -209,12 +202,12 @@ impl<'a> Policies<'a> {
     }
 
     /// What became of each policy, sorted; and what each says, for the next translation.
-    pub(super) fn finish(self) -> (Vec<PolicyReport>, KnownSections) {
+    pub(super) fn finish(self) -> (Vec<PolicyReport>, KnownSections, KnownPages) {
         let mut reports: Vec<PolicyReport> = self.all.iter().map(|it| self.report(it)).collect();
         reports.sort_by(|a, b| a.object.cmp(&b.object));
         let known = self.all.into_iter();
         let known = known.map(|it| ((it.object, it.uid), it.sections));
-        (reports, known.collect())
+        (reports, known.collect(), self.pages.finish())
     }
 
     fn attach(&mut self, policy: &mut Attached, targets: &Targets, reference: &TargetRef) {

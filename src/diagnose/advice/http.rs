@@ -30,6 +30,15 @@ pub(super) fn explain(it: &Situation<'_>) -> Advice {
             );
             Advice::of(Code::BodyTooLarge, sentence)
         }
+        (Cause::InvalidJson, _) => {
+            let sentence = format!(
+                "{} answers with a body that is not the JSON which its Content-Type announces. Look in \
+                 its log for what it answers by the request ID; have it send its errors and pages \
+                 under a Content-Type of their own.",
+                it.app()
+            );
+            Advice::of(Code::NotJson, sentence)
+        }
         (Cause::UpgradeFailed, _) => {
             let sentence = format!(
                 "{} switches to a protocol that nobody asked for. Have it answer 101 to requests with \

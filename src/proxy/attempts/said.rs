@@ -33,7 +33,7 @@ pub(super) fn is_readable(answer: &Answer) -> bool {
 }
 
 /// Reads an answer and gives its connection back.
-pub(super) fn read(answer: Answer, memory: &Arc<ReplayMemory>) -> Option<Reading> {
+pub(in crate::proxy) fn read(answer: Answer, memory: &Arc<ReplayMemory>) -> Option<Reading> {
     if !is_readable(&answer) {
         return None;
     }

@@ -39,6 +39,7 @@ fn process(api: FakeApi, update_status: bool) -> Scenario {
     feed.apply::<EndpointSlice>(Event::InitDone);
     feed.apply::<Secret>(Event::InitDone);
     feed.apply::<ConfigMap>(Event::InitDone);
+    feed.apply_pages(Event::InitDone);
     feed.apply::<GatewayPolicy>(Event::InitDone);
     let writer = Writer::new(&connection, "ours".into(), EventSource::default());
     let (observed, observations) = watch::channel(None);

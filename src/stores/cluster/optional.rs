@@ -44,15 +44,23 @@ pub(super) fn do_without_policies(feed: &Feed, error: &watcher::Error, patience:
 
 /// So is one without the right to read ConfigMaps, which only some policies need.
 pub(super) fn do_without_config_maps(feed: &Feed, error: &watcher::Error, patience: Duration) {
-    if trouble::code(error) != 403 {
-        return;
+    if let Some(finding) = no_config_maps(error) {
+        feed.lacks::<ConfigMap>(finding, refused(patience));
     }
+}
+
+/// The same for those that hold error pages.
+pub(super) fn do_without_pages(feed: &Feed, error: &watcher::Error, patience: Duration) {
+    if let Some(finding) = no_config_maps(error) {
+        feed.lacks_pages(finding, refused(patience));
+    }
+}
+
+fn no_config_maps(error: &watcher::Error) -> Option<Finding> {
     let message = "configmaps may not be read: grant \"list\" and \"watch\" on them to this service \
-                   account; without it the caConfigMap of a policy is not found";
-    feed.lacks::<ConfigMap>(
-        finding(Code::ConfigMapsUnavailable, message.to_owned()),
-        refused(patience),
-    );
+                   account; without it the ConfigMaps that policies name are not found";
+    let refused = trouble::code(error) == 403;
+    refused.then(|| finding(Code::ConfigMapsUnavailable, message.to_owned()))
 }
 
 fn refused(patience: Duration) -> Lack {

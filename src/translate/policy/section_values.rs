@@ -7,6 +7,7 @@ use crate::routing::policy::{
     Maintenance, ProxyStatus, Retry, RetryBudget, RetryOn, Timeouts, TlsRedirect,
 };
 
+mod answers;
 mod upstream;
 
 /// Says every value, in the words of the spec.

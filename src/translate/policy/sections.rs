@@ -16,15 +16,20 @@ use crate::report::policy::{Defect, SectionReport};
 use crate::routing::path::PathRule;
 use crate::routing::policy::upstream::{
     CircuitBreaker, ConnectionPool, HealthCheck, LoadBalancing, OutlierDetection, SlowStart,
+    StatusRange,
 };
-use crate::routing::policy::{Maintenance, Policy, ProxyStatus, Retry, Timeouts, TlsRedirect};
+use crate::routing::policy::{
+    Maintenance, Policy, ProxyStatus, ResponseValidation, Retry, Timeouts, TlsRedirect,
+};
 
 use super::section_values::Describe as _;
 
+mod answers;
 mod references;
 mod request;
 mod upstream;
 
+pub(in crate::translate) use answers::PagesReference;
 pub(in crate::translate) use references::{FallbackReference, TlsReference, UPSTREAM_TLS};
 
 /// All sections, resolved. What names another object is looked up where it is needed.
@@ -35,6 +40,8 @@ pub(in crate::translate) struct Resolved {
     /// TLS is asked for in a way that cannot be right: rather nothing than something else.
     pub(in crate::translate) tls_is_wrong: bool,
     pub(in crate::translate) fallback: Option<FallbackReference>,
+    /// The error pages, which are not in the policy yet.
+    pub(super) pages: Vec<PagesReference>,
 }
 
 /// The same while it is being put together.
@@ -43,6 +50,7 @@ struct Draft {
     policy: Policy,
     tls: Option<TlsReference>,
     fallback: Option<FallbackReference>,
+    pages: Vec<PagesReference>,
 }
 
 impl Draft {
@@ -86,13 +94,13 @@ macro_rules! sections {
                     let $draft = &mut draft;
                     *$place = section.clone();
                 })+
-                let Draft { policy, tls, fallback } = draft;
+                let Draft { policy, tls, fallback, pages } = draft;
                 let policy = if policy == **builtin {
                     Arc::clone(builtin)
                 } else {
                     Arc::new(policy)
                 };
-                Resolved { policy, tls, tls_is_wrong: false, fallback }
+                Resolved { policy, tls, tls_is_wrong: false, fallback, pages }
             }
 
             /// The same for people, with where each section is from.
@@ -136,6 +144,9 @@ sections! {
     fallback: Option<FallbackReference>, "fallback", references::fallback
         => |draft| &mut draft.fallback;
     tls: Option<TlsReference>, "upstreamTls", references::upstream_tls => |draft| &mut draft.tls;
+    error_pages: Vec<PagesReference>, "errorPages", answers::error_pages => |draft| &mut draft.pages;
+    response_validation: ResponseValidation, "responseValidation", answers::response_validation
+        => |draft| &mut draft.policy.response_validation;
     bypass: Vec<PathRule>, "bypass", request::bypass => |draft| &mut draft.policy.bypass;
     maintenance: Option<Maintenance>, "maintenance", request::maintenance
         => |draft| &mut draft.policy.maintenance;
@@ -167,6 +178,17 @@ fn obey<T>(rules: &'static [rules::Rule<T>], part: &T) -> Result<(), String> {
         Some(message) => Err(message.to_owned()),
         None => Ok(()),
     }
+}
+
+/// A status, or a range of them.
+fn status_range(text: &str) -> Option<StatusRange> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let code = |text: &str| {
+        let code = text.parse::<u16>().ok();
+        code.filter(|code| (100..600).contains(code))
+    };
+    let (first, last) = (code(first)?, code(last)?);
+    Some(StatusRange { first, last })
 }
 
 /// A number that the schema bounds, or what it has to be.

@@ -53,6 +53,18 @@ impl ReplayMemory {
     }
 }
 
+impl Reserved {
+    /// Makes it as much as this, if there is as much.
+    pub fn grow(&mut self, bytes: u64) -> bool {
+        let more = bytes.saturating_sub(self.bytes);
+        let grown = self.memory.used.take(more, self.memory.most);
+        if grown {
+            self.bytes += more;
+        }
+        grown
+    }
+}
+
 impl Drop for Reserved {
     fn drop(&mut self) {
         self.memory.used.give_back(self.bytes);

@@ -2,10 +2,11 @@
 
 use crate::routing::policy::upstream::{
     Algorithm, CircuitBreaker, ConnectionPool, Ejection, FailurePercent, HashKey, HealthCheck,
-    LoadBalancing, OutlierDetection, Probe, SlowStart, StatusRange, StickyCookie,
+    LoadBalancing, OutlierDetection, Probe, SlowStart, StickyCookie,
 };
 use crate::translate::policy::sections::{FallbackReference, TlsReference};
 
+use super::answers::range;
 use super::{Describe, spell};
 
 const OFF: &str = "off";
@@ -77,10 +78,7 @@ impl Describe for Option<HealthCheck> {
                 expected,
             } => {
                 let host = host.as_deref().unwrap_or("the endpoint's address");
-                let expected = expected.iter().map(|range| match range {
-                    StatusRange { first, last } if first == last => first.to_string(),
-                    StatusRange { first, last } => format!("{first}-{last}"),
-                });
+                let expected = expected.iter().map(range);
                 format!(
                     "http.path={path} http.host={host} http.expectedStatuses={}",
                     join(expected)

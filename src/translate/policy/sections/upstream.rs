@@ -9,7 +9,7 @@ use crate::routing::policy::upstream::{
     LoadBalancing, OutlierDetection, Probe, SlowStart, StatusRange, StickyCookie,
 };
 
-use super::{Section, duration, named, number, obey};
+use super::{Section, duration, named, number, obey, status_range};
 
 /// The name of the cookie of a client's endpoint, where the policy does not say another.
 const STICKY_COOKIE: &str = "bywash-endpoint";
@@ -162,17 +162,9 @@ fn read_http_probe(section: &written::HttpProbe) -> Result<Probe, String> {
 }
 
 fn read_range(text: &str) -> Result<StatusRange, String> {
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let code = |text: &str| {
-        let code = text.parse::<u16>().ok();
-        code.filter(|code| (100..600).contains(code))
-    };
-    match (code(first), code(last)) {
-        (Some(first), Some(last)) => Ok(StatusRange { first, last }),
-        _ => Err(format!(
-            "expectedStatuses: '{text}' is neither a status nor a range such as 200-399"
-        )),
-    }
+    status_range(text).ok_or_else(|| {
+        format!("expectedStatuses: '{text}' is neither a status nor a range such as 200-399")
+    })
 }
 
 pub(super) fn circuit_breaker(policy: &GatewayPolicy) -> Section<Option<CircuitBreaker>> {
