@@ -25,7 +25,7 @@ pub mod seed;
 /// After which words about a state that lasts are put anew.
 const REFRESH: u64 = 5 * 60;
 
-/// How long words wait for facts.
+/// How long words wait for facts, and for a request that shows what they are about.
 const PATIENCE: u64 = 3;
 
 /// What there is to look at.
@@ -182,7 +182,8 @@ impl Judge {
         let missing = needed.filter(|it| !scene.facts.contains_key(it));
         let before = self.wanted.len();
         self.wanted.extend(missing);
-        if self.wanted.len() == before {
+        let illustrated = state.parts.values().all(Part::is_illustrated);
+        if illustrated && self.wanted.len() == before {
             state.waiting = None;
             return true;
         }

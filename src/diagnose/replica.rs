@@ -21,7 +21,8 @@ pub const STALE: u64 = 150;
 /// What matters of a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gist {
-    failures: BTreeMap<(RouteKey, Cause), u32>,
+    /// How many, and whether one of them is known.
+    failures: BTreeMap<(RouteKey, Cause), (u32, bool)>,
     /// Which routes with failures have successes of late, and how many.
     recovering: BTreeMap<RouteKey, u32>,
     upstreams: Vec<UpstreamReport>,
@@ -65,7 +66,8 @@ impl Gist {
                 failed += failure.recent;
                 if let Some(cause) = Cause::labelled(&failure.cause) {
                     let key = (route.route.clone(), cause);
-                    gist.failures.insert(key, magnitude(failure.count));
+                    let known = failure.request_id.is_some();
+                    gist.failures.insert(key, (magnitude(failure.count), known));
                 }
             }
             let recovers = route.successes > 0 && failed * 200 < route.recent;

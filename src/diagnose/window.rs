@@ -10,7 +10,7 @@ use crate::report::facts::Sample;
 use crate::report::outcome::Outcome;
 use crate::report::traffic::{FailureReport, MINUTE, QUIET, RouteKey, RouteReport};
 
-/// Endpoints that are remembered for each cause of a route.
+/// Endpoints that are remembered for each cause of a route, and failures of routes that are new.
 const REMEMBERED: usize = 16;
 
 /// Endpoints that are named.
@@ -34,6 +34,8 @@ pub struct Reading {
 #[derive(Debug, Default)]
 pub struct Windows {
     routes: BTreeMap<RouteKey, Window>,
+    /// Of routes that are not counted yet.
+    early: Vec<Outcome>,
 }
 
 /// The last minute of one route.
@@ -69,12 +71,22 @@ impl Windows {
             window.count(now, reading);
             self.routes.insert(route, window);
         }
+        for outcome in std::mem::take(&mut self.early) {
+            self.take(now, &outcome);
+        }
     }
 
     /// Takes a request that failed.
     pub fn illustrate(&mut self, now: u64, outcome: &Outcome) {
+        if !self.take(now, outcome) && self.early.len() < REMEMBERED {
+            self.early.push(outcome.clone());
+        }
+    }
+
+    /// Whether it belongs to a route that is counted, or to none at all.
+    fn take(&mut self, now: u64, outcome: &Outcome) -> bool {
         let (Some(cause), Some(ingress)) = (outcome.cause, &outcome.ingress) else {
-            return;
+            return true;
         };
         let upstream = outcome.upstream.as_ref().map(ToString::to_string);
         let upstream = upstream.unwrap_or_default();
@@ -92,9 +104,11 @@ impl Windows {
         let routes = routes.take_while(|(route, _)| same(route));
         let ranked = routes
             .filter_map(|(route, window)| Some((precedence(&route.host, &outcome.host)?, window)));
-        if let Some((_, window)) = ranked.min_by_key(|(rank, _)| *rank) {
+        let best = ranked.min_by_key(|(rank, _)| *rank);
+        best.is_some_and(|(_, window)| {
             window.causes.entry(cause).or_default().take(now, outcome);
-        }
+            true
+        })
     }
 
     /// All routes, with or without requests.

@@ -48,6 +48,7 @@ mod workload;
 mod capacity;
 mod changes;
 mod classes;
+mod conditions;
 mod diagnosis;
 mod endpoints;
 mod explain;
@@ -103,6 +104,7 @@ fn trials() -> Vec<Trial> {
         replicas::trials(),
         rules::trials(),
         outage::trials(),
+        conditions::trials(),
     ];
     topics.into_iter().flatten().collect()
 }

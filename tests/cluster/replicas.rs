@@ -42,6 +42,11 @@ async fn leader(shop: &Tenant) -> Result<String, String> {
         .ok_or("nobody".to_owned())
 }
 
+/// Waits until somebody leads.
+pub(crate) async fn first_leader(shop: &Tenant) -> String {
+    eventually("first leader", SOON, async || leader(shop).await).await
+}
+
 async fn another_leader(shop: &Tenant, than: &str, within: Duration) -> String {
     eventually("change of leader", within, async || {
         let holder = leader(shop).await?;
@@ -69,7 +74,7 @@ async fn is_given_an_address(shop: &Tenant, ingress: &Ingress) {
 async fn two_replicas(shop: &Tenant) -> [Replica; 2] {
     let publish = format!("--publish-address={ADDRESS}");
     let first = shop.replica("bywash-0", &[&publish]).await;
-    eventually("first leader", SOON, async || leader(shop).await).await;
+    first_leader(shop).await;
     let second = shop.replica("bywash-1", &[&publish]).await;
     [first, second]
 }

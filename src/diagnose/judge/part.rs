@@ -196,6 +196,13 @@ impl Part {
         })
     }
 
+    /// Whether a request is known of each trouble of which anything is.
+    pub(super) fn is_illustrated(&self) -> bool {
+        let troubled = self.standings.iter().filter(|it| it.state == State::Yes);
+        let mut sums = troubled.filter_map(|it| self.seen.sum.cause(it.cause?));
+        sums.all(|it| it.request_id.is_some())
+    }
+
     /// Puts it into words.
     pub(super) fn tell(&mut self, scene: &Scene<'_>, manner: Manner) {
         self.new = false;

@@ -140,6 +140,14 @@ fn requests_are_told_of_the_rule_that_they_match_best() {
 }
 
 #[test]
+fn a_failure_of_a_route_that_is_newer_than_the_last_count_is_not_lost() {
+    let mut windows = Windows::default();
+    windows.illustrate(1000, &refused_by(&["10.0.0.1:80"], "shop.example"));
+    windows.count(1001, [(cart("*"), reading(1, 1))]);
+    assert_eq!(windows.report(1001)[0].failures[0].samples.len(), 1);
+}
+
+#[test]
 fn whatever_the_times_no_request_is_counted_twice_or_lost_within_a_minute() {
     let seed: u64 = rand::rng().random();
     let mut random = SmallRng::seed_from_u64(seed);

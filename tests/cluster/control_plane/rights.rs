@@ -22,6 +22,7 @@ pub(super) async fn grant(client: &Client) {
             "rules": [
                 {"apiGroups": [""], "resources": ["services", "secrets", "configmaps", "pods",
                     "nodes", "namespaces"], "verbs": read},
+                {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create", "patch"]},
                 {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": read},
                 {"apiGroups": ["networking.k8s.io"], "resources": ["ingresses", "ingressclasses"],
                     "verbs": read},
