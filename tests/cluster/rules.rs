@@ -1,7 +1,7 @@
 //! Rules about policies: the API server and the functions decide alike.
 
 use bywash::api::policy::{GatewayPolicy, GatewayPolicySpec};
-use bywash::api::rules::{self, Rule, upstream};
+use bywash::api::rules::{self, Rule, answers, upstream};
 use kube::api::PostParams;
 use serde_json::{Value, json};
 
@@ -32,6 +32,13 @@ fn broken(spec: &GatewayPolicySpec) -> Vec<&'static str> {
         );
     }
     broken.extend(broken_of_upstream(spec));
+    for page in spec.error_pages.iter().flatten() {
+        broken.extend(rules::broken(answers::ERROR_PAGE, page));
+    }
+    let validation = spec.response_validation.as_ref();
+    if let Some(json) = validation.and_then(|it| it.json.as_ref()) {
+        broken.extend(rules::broken(answers::JSON_VALIDATION, json));
+    }
     for bypass in spec.bypass.iter().flatten() {
         broken.extend(rules::broken(rules::BYPASS, bypass));
     }
@@ -134,6 +141,11 @@ fn wrong() -> Vec<Value> {
         json!({"upstreamTls": {"serverName": "cart..internal"}}),
         json!({"upstreamTls": {"serverName": "cart-.internal"}}),
         json!({"upstreamTls": {"serverName": format!("{}.internal", "a".repeat(64))}}),
+        json!({"errorPages": [{"statuses": ["504-502"]}]}),
+        json!({"responseValidation": {"json": {"maxBytes": 0}}}),
+        json!({"responseValidation": {"json": {"maxBytes": "0"}}}),
+        json!({"responseValidation": {"json": {"maxBytes": "17Mi"}}}),
+        json!({"responseValidation": {"json": {"maxBytes": 16_777_217}}}),
         json!({"bypass": [{"path": "health"}]}),
         json!({"bypass": [{"path": "/health?deep"}]}),
         json!({"maintenance": {"retryAfter": "999ms"}}),
@@ -144,6 +156,11 @@ fn wrong() -> Vec<Value> {
 
 fn right() -> Vec<Value> {
     vec![
+        json!({"errorPages": [{}, {"statuses": ["404", "502-504", "599-599"], "source": "All"}]}),
+        json!({"responseValidation": {}}),
+        json!({"responseValidation": {"json": {}}}),
+        json!({"responseValidation": {"json": {"maxBytes": 1}}}),
+        json!({"responseValidation": {"json": {"maxBytes": "16Mi"}}}),
         json!({}),
         json!({"targetRefs": [
             {"group": "networking.k8s.io", "kind": "Ingress", "name": "web", "sectionName": "*"},

@@ -24,7 +24,7 @@ pub const ERROR_PAGE: &[Rule<ErrorPage>] = &[Rule {
 /// About the validation of JSON.
 pub const JSON_VALIDATION: &[Rule<JsonValidation>] = &[Rule {
     cel: "!has(self.maxBytes) || (type(self.maxBytes) == int ? (self.maxBytes >= 1 && self.maxBytes \
-          <= 16777216) : (isQuantity(self.maxBytes) && quantity(self.maxBytes).sign() > 0 && \
+          <= 16777216) : (isQuantity(self.maxBytes) && quantity(self.maxBytes).isGreaterThan(quantity('0')) && \
           !quantity(self.maxBytes).isGreaterThan(quantity('16Mi'))))",
     message: "json.maxBytes must be a quantity from 1 to 16Mi, for example 1Mi: leave json out to look \
               at no answer",
