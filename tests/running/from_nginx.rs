@@ -173,6 +173,10 @@ async fn every_value_is_in_force_as_it_is_written() {
         ("outlierDetection", "ejection.base=30s ejection.max=30s"),
         ("connectionPool", "maxIdlePerEndpoint=32"),
         ("fallback", "service=default/shop-backup:http"),
+        (
+            "errorPages",
+            "statuses=502-504 source=Gateway configMap=default/shop-pages",
+        ),
         ("bypass", "/health"),
     ] {
         let values = values(section);
@@ -364,6 +368,36 @@ async fn health_is_neither_logged_nor_tried_again() {
     let paths: Vec<&Value> = log.iter().map(|line| &line["path"]).collect();
     assert_eq!(paths, ["/healthy"]);
     assert_eq!(log[0]["fallback"], true);
+}
+
+/// `error_page 502 503 504 /50x.html`, and `internal`
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_the_gateway_is_shown_as_the_page_and_one_of_the_server_is_not() {
+    let asking = |program: &Program, method: &str, path: &str| {
+        let text = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {HOST}\r\nAccept: text/html\r\nConnection: close\r\n\r\n"
+        );
+        send_text(program.http, &text).answer()
+    };
+    let example = Example::with(Fault::CloseAfterRequest, &[]).await;
+    let program = example.run();
+    let answer = asking(&program, "POST", "/");
+    assert_eq!(answer.status, 502);
+    let page = &answer.body;
+    assert!(
+        page.contains("<h1>The shop is closed for a moment</h1>"),
+        "{page}"
+    );
+    let plain = post(&program, "/").body;
+    assert!(plain.starts_with("502 Bad Gateway\n"), "{plain}");
+    // No path leads to it: the servers are asked.
+    let before = example.requests();
+    asking(&program, "POST", "/5xx.html");
+    assert_eq!(example.requests(), (before.0 + 1, before.1));
+
+    let example = Example::with(status(504), &[]).await;
+    let program = example.run();
+    assert_eq!(asking(&program, "GET", "/").body, "no\n");
 }
 
 /// `proxy_set_header`
