@@ -5,7 +5,7 @@
 //! What does not fit is dropped and counted.
 //!
 //! How a request failed travels further, through a bounded [queue](failures), to a
-//! [recorder](recorder) for whoever debugs, and to the control plane.
+//! [recorder] for whoever debugs, and to the control plane.
 
 pub mod access_log;
 pub mod failures;
