@@ -26,6 +26,7 @@ mod dataplane {
     mod ending;
     mod error_pages;
     pub(crate) mod fallback;
+    mod fallback_answers;
     mod fallback_health;
     pub(crate) mod gateway;
     mod head;
@@ -40,7 +41,7 @@ mod dataplane {
     mod readmission;
     mod record;
     mod retry;
-    mod reuse;
+    pub(crate) mod reuse;
     pub(crate) mod secured;
     mod share;
     mod smuggling;
@@ -49,7 +50,8 @@ mod dataplane {
     mod trial;
     pub(crate) mod upgrade;
     mod uploads;
-    mod upstream_tls;
+    pub(crate) mod upstream_tls;
+    mod upstream_tls_connections;
     mod validation;
     mod whole;
 }

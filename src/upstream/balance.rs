@@ -286,6 +286,8 @@ fn lost_zones<'m>(members: &'m Members, unreachable: &[SocketAddr]) -> Vec<&'m s
 }
 
 #[cfg(test)]
+mod bench;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;

@@ -223,40 +223,30 @@ async fn a_pod_that_crashes_again_and_again_leaves_no_endpoint_and_says_how_it_e
     assert_eq!(advice.sentence, expected);
 }
 
-async fn a_selector_that_matches_nothing_is_told_with_labels_that_come_close() {
+/// What is said of a Service of one ready Pod that has no endpoints with this in its `spec`.
+async fn without_endpoints(spec: Value, code: &str) -> Advice {
     let shop = Tenant::new().await;
     let web = shop.workload("web", 1).await;
-    shop.patch(&web.service, json!({"spec": {"selector": {"app": "wbe"}}}))
-        .await;
+    shop.patch(&web.service, json!({"spec": spec})).await;
     shop.ingress("shop", HOST, "web").await;
     let bywash = shop.controller().await;
     let unavailable = StatusCode::SERVICE_UNAVAILABLE;
     fails(&bywash, unavailable, "destination_unavailable").await;
-
     let desk = Desk::of(&shop).await;
-    let advice = desk
-        .explains(Cause::NoEndpoints, Vec::new(), "NoPodMatches")
-        .await;
+    desk.explains(Cause::NoEndpoints, Vec::new(), code).await
+}
+
+async fn a_selector_that_matches_nothing_is_told_with_labels_that_come_close() {
+    let without = json!({"selector": {"app": "wbe"}});
+    let advice = without_endpoints(without, "NoPodMatches").await;
     let begins =
         "No Pod has the labels that Service web selects (app=wbe): other Pods there have app=web.";
     assert!(advice.sentence.starts_with(begins), "{}", advice.sentence);
 }
 
 async fn a_port_name_that_no_container_has_is_told_with_those_that_exist() {
-    let shop = Tenant::new().await;
-    let web = shop.workload("web", 1).await;
     let ports = json!([{"name": "http", "port": 80, "targetPort": "www"}]);
-    shop.patch(&web.service, json!({"spec": {"ports": ports}}))
-        .await;
-    shop.ingress("shop", HOST, "web").await;
-    let bywash = shop.controller().await;
-    let unavailable = StatusCode::SERVICE_UNAVAILABLE;
-    fails(&bywash, unavailable, "destination_unavailable").await;
-
-    let desk = Desk::of(&shop).await;
-    let advice = desk
-        .explains(Cause::NoEndpoints, Vec::new(), "PortNameMismatch")
-        .await;
+    let advice = without_endpoints(json!({"ports": ports}), "PortNameMismatch").await;
     let begins = "Service port http leads to the port named www, and no container has a port of that \
                   name: they declare http (8080) only.";
     assert!(advice.sentence.starts_with(begins), "{}", advice.sentence);

@@ -62,22 +62,23 @@ async fn a_post_that_meets_a_close_at_reuse_is_never_sent_twice() {
     }
 }
 
+/// The connection ends, or speaks, while it idles; a POST that comes then is answered on another one.
+pub(crate) async fn ends_while_idle(gateway: &Gateway, peer: &Peer) {
+    assert_eq!(gateway.ask(get("/")).await.status, 200);
+    until(peer, |counts| counts.waiting == 1).await;
+    peer.open(1);
+    until(peer, |counts| counts.ended == 1).await;
+    let answer = gateway.ask(post("/", "body")).await;
+    assert_eq!((answer.status, answer.text().as_str()), (200, "ok\n"));
+    assert_eq!((peer.connections(), peer.requests()), (2, 2));
+}
+
 #[tokio::test]
 async fn a_connection_that_ended_or_spoke_while_idle_is_not_used_again() {
     for fault in [Fault::CloseWhenIdle, Fault::StrayWhenIdle] {
         let peer = Peer::start(fault).await.unwrap();
         let gateway = Gateway::before(&[&peer]);
-        assert_eq!(gateway.ask(get("/")).await.status, 200);
-        until(&peer, |counts| counts.waiting == 1).await;
-        peer.open(1);
-        until(&peer, |counts| counts.ended == 1).await;
-        let answer = gateway.ask(post("/", "body")).await;
-        assert_eq!(
-            (answer.status, answer.text().as_str()),
-            (200, "ok\n"),
-            "{fault}"
-        );
-        assert_eq!((peer.connections(), peer.requests()), (2, 2), "{fault}");
+        ends_while_idle(&gateway, &peer).await;
         let fresh = &peer.received()[1];
         assert!(fresh.bytes.ends_with(b"\r\n\r\nbody"), "{fault}");
     }

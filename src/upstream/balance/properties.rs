@@ -6,8 +6,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::bench::{ALGORITHMS, Bench};
 use super::hash::hash;
-use super::tests::{ALGORITHMS, Bench};
 use super::*;
 
 const WINDOW: Duration = Duration::from_secs(30);

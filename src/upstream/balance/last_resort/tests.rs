@@ -3,7 +3,7 @@
 use crate::routing::policy::upstream::Algorithm;
 
 use super::super::Wish;
-use super::super::tests::{ALGORITHMS, Bench};
+use super::super::bench::{ALGORITHMS, Bench};
 use super::is_under_way;
 
 /// Of four, the first is in use and was tried, the others are ejected, the last is half-open by now.
