@@ -16,3 +16,4 @@ pub mod window;
 mod wording;
 
 pub use advice::{Advice, advise};
+pub use wording::SAMPLE;

@@ -113,11 +113,11 @@ causes! {
         "no response arrived in the time allowed for the request";
     BodyTimeout => (504, "connection_read_timeout"), ("body_timeout", "BodyTimeout"), Never, Endpoint,
         "the endpoint fell silent inside the response body";
-    BodyIncomplete => (502, "http_response_incomplete"), ("body_incomplete", "BodyIncomplete"), Never, Endpoint,
+    BodyIncomplete => (502, "http_response_incomplete"), ("body_incomplete", "BodyIncomplete"), Idempotent, Endpoint,
         "the response body ended early";
-    BodyReset => (502, "connection_terminated"), ("body_reset", "BodyReset"), Never, Endpoint,
+    BodyReset => (502, "connection_terminated"), ("body_reset", "BodyReset"), Idempotent, Endpoint,
         "the connection was reset inside the response body";
-    BodyBadChunk => (502, "http_response_transfer_coding"), ("body_bad_chunk", "BodyBadChunk"), Never, Endpoint,
+    BodyBadChunk => (502, "http_response_transfer_coding"), ("body_bad_chunk", "BodyBadChunk"), Idempotent, Endpoint,
         "a chunk of the response body is malformed";
     InvalidJson => (502, "http_protocol_error"), ("invalid_json", "InvalidJson"), Idempotent, Configuration,
         "the response says that it is JSON, and is not";

@@ -121,7 +121,7 @@ fn view(sources: &Sources, snapshot: &Snapshot, wanted: &Wanted, now: Now) -> sh
     for view in &views {
         let shown = shown(view, now);
         match upstreams.get_mut(&shown.name) {
-            // Those that differ in their policy alone share endpoints, not what probes say of them.
+            // They may differ in what probes say, and, where TLS differs, in what was observed.
             Some(known) => merge(known, shown),
             None => drop(upstreams.insert(shown.name.clone(), shown)),
         }
@@ -316,7 +316,7 @@ fn merge(known: &mut shape::Upstream, other: shape::Upstream) {
     for endpoint in other.endpoints {
         let same = |it: &&mut shape::Endpoint| it.address == endpoint.address;
         match known.endpoints.iter_mut().find(same) {
-            Some(it) if endpoint.state == shape::EndpointState::Down => *it = endpoint,
+            Some(it) if endpoint.state > it.state => *it = endpoint,
             Some(_) => {}
             None => known.endpoints.push(endpoint),
         }

@@ -169,9 +169,9 @@ impl Judge {
             part.judge(scene.now, Seen::of(scene, &scopes));
             state.parts.insert(target, part);
         }
-        if state.is_due(scene.now, object.kind == Kind::GatewayPolicy)
-            && self.is_explained(scene, state)
-        {
+        if !state.is_due(scene.now, object.kind == Kind::GatewayPolicy) {
+            state.waiting = None;
+        } else if self.is_explained(scene, state) {
             state.tell(scene);
         }
     }
@@ -232,7 +232,7 @@ impl Object {
             Permit::Granted => true,
             Permit::Soon => false,
             // Said once; what is said stays.
-            Permit::Alternates => !std::mem::replace(&mut self.alternates, true),
+            Permit::Alternates => !self.alternates,
         }
     }
 
@@ -243,9 +243,9 @@ impl Object {
         let news = self.parts.values().any(Part::has_news);
         let begins = self.parts.values().any(Part::begins);
         let may = first || self.pace.ask(now, begins) == Permit::Granted;
-        if news && may {
-            self.alternates = false;
-            if !first {
+        if news {
+            self.alternates = !may;
+            if may && !first {
                 self.pace.changed(now);
             }
         }

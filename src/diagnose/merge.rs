@@ -285,36 +285,24 @@ impl Sum {
 
 impl CauseSum {
     fn add(&mut self, failure: &FailureReport, upstream: &str) {
-        self.and(Self {
-            count: failure.count,
-            recent: failure.recent,
-            since: failure.since,
-            samples: failure.samples.clone(),
-            more_endpoints: failure.more_endpoints,
-            request_id: failure.request_id.clone(),
-            upstream: upstream.to_owned(),
-            most: failure.count,
-        });
-    }
-
-    fn and(&mut self, other: Self) {
         self.since = match self.count {
-            0 => other.since,
-            _ => self.since.min(other.since),
+            0 => failure.since,
+            _ => self.since.min(failure.since),
         };
-        self.count += other.count;
-        self.recent += other.recent;
-        if other.most > self.most {
-            (self.most, self.upstream) = (other.most, other.upstream);
-            self.request_id = other.request_id.or(self.request_id.take());
+        self.count += failure.count;
+        self.recent += failure.recent;
+        if failure.count > self.most {
+            self.most = failure.count;
+            upstream.clone_into(&mut self.upstream);
+            self.request_id = failure.request_id.clone().or(self.request_id.take());
         } else if self.request_id.is_none() {
-            self.request_id = other.request_id;
+            self.request_id.clone_from(&failure.request_id);
         }
-        self.more_endpoints = self.more_endpoints.max(other.more_endpoints);
-        for sample in other.samples {
+        self.more_endpoints = self.more_endpoints.max(failure.more_endpoints);
+        for sample in &failure.samples {
             let known = self.samples.iter().any(|it| it.endpoint == sample.endpoint);
             if !known && self.samples.len() < SAMPLES {
-                self.samples.push(sample);
+                self.samples.push(sample.clone());
             } else if !known {
                 self.more_endpoints += 1;
             }

@@ -20,6 +20,9 @@ pub(super) const UPSTREAMS_HEALTHY: &str = "UpstreamsHealthy";
 /// Of trouble that another replica told of.
 pub(super) const NOT_KNOWN: &str = "NotKnown";
 
+/// What stands before the id of a request that shows a failure.
+pub const SAMPLE: &str = "Request id of a sample: ";
+
 const NO_FAILURES: &str = "NoFailures";
 const NO_TRAFFIC: &str = "NoTraffic";
 const USABLE: &str = "EndpointsUsable";
@@ -100,7 +103,7 @@ impl Trouble {
             let _ = write!(message, " The fallback answered {}.", sum.fallbacks);
         }
         if let Some(id) = &it.request_id {
-            let _ = write!(message, " Request id of a sample: {id}");
+            let _ = write!(message, " {SAMPLE}{id}");
         }
         message
     }

@@ -62,13 +62,17 @@ impl Cause {
 
     /// A cause of this [`label`](Self::label).
     pub fn labelled(label: &str) -> Option<Self> {
-        static ALL: LazyLock<Vec<Cause>> = LazyLock::new(Cause::all);
-        ALL.iter().copied().find(|cause| cause.label() == label)
+        Self::found(|cause| cause.label() == label)
     }
 
     /// A cause of this [`reason`](Self::reason).
     pub fn reasoned(reason: &str) -> Option<Self> {
-        Self::all().into_iter().find(|it| it.reason() == reason)
+        Self::found(|cause| cause.reason() == reason)
+    }
+
+    fn found(such: impl Fn(Self) -> bool) -> Option<Self> {
+        static ALL: LazyLock<Vec<Cause>> = LazyLock::new(Cause::all);
+        ALL.iter().copied().find(|cause| such(*cause))
     }
 }
 

@@ -138,12 +138,9 @@ pub(super) fn failure(
 pub(super) fn instead_of_theirs(
     mut theirs: Parts,
     asked: &Asked,
-    request: &HeaderMap,
+    (own, request): (&LivePages, &HeaderMap),
     account: Box<Account>,
 ) -> Response<ResponseBody> {
-    let Some(route) = account.route.clone() else {
-        return Response::from_parts(theirs, ResponseBody::own(None, Some(account)));
-    };
     let after = theirs.headers.get(RETRY_AFTER);
     let request_id = account.id.as_str().to_owned();
     let shown = Shown {
@@ -153,7 +150,7 @@ pub(super) fn instead_of_theirs(
         request_id: &request_id,
         retry_after: after.and_then(|it| it.to_str().ok()?.parse().ok()),
     };
-    let page = route.pages.for_theirs(&shown, request);
+    let page = own.for_theirs(&shown, request);
     pages::forget_content(&mut theirs.headers);
     let ours = with_page(theirs.status, page, &asked.method, account);
     let (ours, body) = ours.into_parts();

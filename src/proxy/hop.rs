@@ -102,7 +102,7 @@ pub(crate) fn trailers(trailers: &mut HeaderMap) {
 
 /// Removes the fields whose names are such. A message has few fields, and of these hardly any: a look at
 /// each name that is there costs less than a search for each that might be.
-fn remove(headers: &mut HeaderMap, such: fn(&str) -> bool) {
+pub(crate) fn remove(headers: &mut HeaderMap, such: fn(&str) -> bool) {
     while let Some(name) = headers.keys().find(|name| such(name.as_str())) {
         let name = name.clone();
         headers.remove(name);

@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use foldhash::fast::FixedState;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderValue};
 
 use crate::routing::pages::{Engine, Form, PageSet, Shown};
 use crate::routing::policy::ErrorPages;
 
-use super::grpc;
+use super::{grpc, hop};
 
 mod accept;
 mod builtin;
@@ -123,28 +123,17 @@ fn page(own: Option<&Compiled>, shown: &Shown<'_>, request: &HeaderMap) -> Page 
 
 /// Makes the fields of the application's error fit for a page of ours: what describes its body goes.
 pub(super) fn forget_content(fields: &mut HeaderMap) {
-    let described: Vec<HeaderName> = fields
-        .keys()
-        .filter(|name| describes_content(name))
-        .cloned()
-        .collect();
-    for name in described {
-        fields.remove(name);
-    }
+    hop::remove(fields, describes_content);
 }
 
 /// Metadata of the representation (RFC 9110 section 8), and what was said of its body.
-fn describes_content(name: &HeaderName) -> bool {
+fn describes_content(name: &str) -> bool {
     // Among them Content-Security-Policy, under which the page might not be shown as it is meant.
-    name.as_str().starts_with("content-")
-        || [
-            header::ETAG,
-            header::LAST_MODIFIED,
-            header::ACCEPT_RANGES,
-            header::TRAILER,
-        ]
-        .contains(name)
-        || matches!(name.as_str(), "digest" | "repr-digest")
+    name.starts_with("content-")
+        || matches!(
+            name,
+            "etag" | "last-modified" | "accept-ranges" | "trailer" | "digest" | "repr-digest"
+        )
 }
 
 fn content_type(form: Form) -> HeaderValue {

@@ -186,12 +186,14 @@ impl Routed {
         let Self {
             asked,
             parts,
+            route,
             mut account,
             ..
         } = self;
         own_fields(&mut theirs, &account);
         account.responding(theirs.status.as_u16(), None);
-        answer::instead_of_theirs(theirs, &asked, &parts.headers, account)
+        let own = (&route.pages, &parts.headers);
+        answer::instead_of_theirs(theirs, &asked, own, account)
     }
 
     /// An answer is that of the upstream that stands in.

@@ -163,7 +163,10 @@ fn is_listed(on: RetryOn, cause: Cause) -> bool {
         | Cause::NotHttp
         | Cause::BadStatusLine
         | Cause::BadHeader
-        | Cause::InvalidJson => on.invalid_response,
+        | Cause::InvalidJson
+        | Cause::BodyIncomplete
+        | Cause::BodyReset
+        | Cause::BodyBadChunk => on.invalid_response,
         _ => true,
     }
 }
@@ -184,6 +187,9 @@ fn breaks_off(cause: Cause) -> bool {
             | Cause::BadStatusLine
             | Cause::BadHeader
             | Cause::InvalidJson
+            | Cause::BodyIncomplete
+            | Cause::BodyReset
+            | Cause::BodyBadChunk
     )
 }
 

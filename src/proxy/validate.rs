@@ -45,7 +45,7 @@ pub(super) enum AnswerBody {
 pub(super) struct Held {
     beginning: Bytes,
     rest: Rest,
-    _memory: Option<Reserved>,
+    _memory: Reserved,
 }
 
 /// What follows.
@@ -93,13 +93,13 @@ pub(super) async fn json(
     limits: Limits<'_>,
 ) -> Result<Response<AnswerBody>, Invalid> {
     let (head, mut incoming) = response.into_parts();
-    let unseen = |body| Ok(Response::from_parts(head.clone(), body));
+    let answer = |body| Ok(Response::from_parts(head, body));
     let announced = incoming.size_hint().lower();
     if announced > limits.most as u64 {
-        return unseen(AnswerBody::Flowing(incoming));
+        return answer(AnswerBody::Flowing(incoming));
     }
     let Some(mut memory) = limits.memory.reserve(announced) else {
-        return unseen(AnswerBody::Flowing(incoming));
+        return answer(AnswerBody::Flowing(incoming));
     };
     // Not more than was found to be allowed.
     let mut held = BytesMut::with_capacity(usize::try_from(announced).unwrap_or_default());
@@ -116,7 +116,7 @@ pub(super) async fn json(
                 held.extend_from_slice(&data);
                 let room = memory.grow(held.len() as u64);
                 if held.len() > limits.most || !room {
-                    return unseen(AnswerBody::held(
+                    return answer(AnswerBody::held(
                         held.freeze(),
                         Rest::Flowing(incoming),
                         memory,
@@ -128,7 +128,7 @@ pub(super) async fn json(
     }
     judge(&held).map_err(|why| (Cause::InvalidJson, Some(why.into())))?;
     let rest = trailers.map_or(Rest::Nothing, |it| Rest::Trailers(Box::new(it)));
-    unseen(AnswerBody::held(held.freeze(), rest, memory))
+    answer(AnswerBody::held(held.freeze(), rest, memory))
 }
 
 /// Whether a text is JSON (RFC 8259): one value in UTF-8, perhaps after a byte order mark (section 8.1).
@@ -144,7 +144,7 @@ impl AnswerBody {
         Self::Held(Box::new(Held {
             beginning,
             rest,
-            _memory: Some(memory),
+            _memory: memory,
         }))
     }
 }

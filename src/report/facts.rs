@@ -14,6 +14,7 @@ use crate::failure::Cause;
 use crate::routing::snapshot::ServicePort;
 
 use super::hint::Hint;
+use super::json::is_zero;
 use super::outcome::{Attempt, Stop};
 
 /// Failures of one cause at one upstream, over a window.
@@ -76,10 +77,10 @@ pub struct Sample {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// Bytes that were written to the endpoint.
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(skip_serializing_if = "is_zero")]
     pub sent: u64,
     /// Bytes that were read from it.
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(skip_serializing_if = "is_zero")]
     pub received: u64,
     /// Whether the connection had served a request before.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -105,11 +106,6 @@ impl From<&Attempt> for Sample {
             stop: attempt.next.reason(),
         }
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
-fn is_none(bytes: &u64) -> bool {
-    *bytes == 0
 }
 
 /// What Kubernetes has about an upstream.

@@ -1,4 +1,4 @@
-//! How times are written in JSON: in logs, and where people debug.
+//! How times and counts are written in JSON: in logs, and where people debug.
 
 use std::time::{Duration, SystemTime};
 
@@ -29,6 +29,11 @@ pub fn millis<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok
 /// When the serializer fails.
 pub fn label<S: Serializer>(cause: &Option<Cause>, serializer: S) -> Result<S::Ok, S::Error> {
     cause.map(Cause::label).serialize(serializer)
+}
+
+/// Whether a count is not worth a field.
+pub(super) fn is_zero<T: Default + PartialEq>(count: &T) -> bool {
+    *count == T::default()
 }
 
 pub(super) fn in_millis(duration: Duration) -> f64 {

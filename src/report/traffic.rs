@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::facts::Sample;
+use super::json::is_zero;
 
 /// The most bytes of a report as it is written.
 pub const LARGEST: usize = 256 * 1024;
@@ -111,10 +112,10 @@ pub struct UpstreamReport {
     /// Those that a request may use.
     pub ready: u32,
     /// Of those, the ones left out because of what was observed.
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(skip_serializing_if = "is_zero")]
     pub ejected: u32,
     /// Those that are left out because their probes fail.
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(skip_serializing_if = "is_zero")]
     pub probed_down: u32,
 }
 
@@ -123,16 +124,6 @@ impl UpstreamReport {
     pub fn is_unusable(&self) -> bool {
         self.ready == 0
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
-fn is_zero(count: &u64) -> bool {
-    *count == 0
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
-fn is_none(count: &u32) -> bool {
-    *count == 0
 }
 
 /// Those samples that this version understands: replicas of two serve while one follows the other.

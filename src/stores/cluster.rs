@@ -24,7 +24,6 @@ use futures::TryStreamExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -33,12 +32,15 @@ use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
 use super::installation::stable_hash;
+use super::reader::Access;
 use super::shelf::Watched;
 use super::{Feed, Source, ownership, source};
 use crate::api::policy::GatewayPolicy;
 use crate::api::policy::answers::PAGES_LABEL;
 use crate::api::policy::upstream::CA_LABEL;
 use trouble::Trouble;
+
+pub(super) use trouble::resource;
 
 /// After which the server ends a watch, and we resume it, in seconds. A connection that died without
 /// a word is noticed this much later at the latest.
@@ -93,19 +95,11 @@ impl Connection {
     /// Prepares connections as a kubeconfig says, or, without one, `KUBECONFIG`, the default file,
     /// or the Pod's service account. Does not talk to the server yet.
     pub async fn prepare(kubeconfig: Option<PathBuf>) -> Result<Self, ConnectError> {
-        let config = match kubeconfig {
-            Some(file) => {
-                let kubeconfig = Kubeconfig::read_from(file)
-                    .map_err(|e| ConnectError::Configuration(e.into()))?;
-                kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-                    .await
-                    .map_err(|e| ConnectError::Configuration(e.into()))?
-            }
-            None => kube::Config::infer()
-                .await
-                .map_err(|e| ConnectError::Configuration(e.into()))?,
+        let access = Access {
+            kubeconfig,
+            ..Access::default()
         };
-        Self::with(config)
+        Self::with(access.config().await?)
     }
 
     /// Prepares connections as `config` says.

@@ -116,7 +116,9 @@ impl Cluster {
             }
         };
         match policies {
-            Ok((policies, _)) => {
+            // One of those that were not read may admit us.
+            Ok((_, true)) => {}
+            Ok((policies, false)) => {
                 let wanted = Wanted {
                     namespace: &self.own,
                     ports,

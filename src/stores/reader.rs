@@ -16,7 +16,7 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::cluster::{ConnectError, Connection};
+use super::cluster::{ConnectError, Connection, resource};
 
 /// As whom which cluster is read.
 #[derive(Clone, Debug, Default)]
@@ -76,7 +76,7 @@ fn place(namespace: Option<&str>) -> String {
 }
 
 impl Access {
-    async fn config(&self) -> Result<kube::Config, ConnectError> {
+    pub(super) async fn config(&self) -> Result<kube::Config, ConnectError> {
         let options = KubeConfigOptions {
             context: self.context.clone(),
             ..KubeConfigOptions::default()
@@ -161,14 +161,22 @@ impl Reader {
         .await
     }
 
-    /// The names of the objects of a kind in a namespace.
-    pub async fn names<K>(&self, namespace: &str) -> Result<Vec<String>, Unread>
+    /// The names of the objects of a kind in a namespace, or of those that a selector of labels takes.
+    pub async fn names<K>(
+        &self,
+        namespace: &str,
+        labels: Option<&str>,
+    ) -> Result<Vec<String>, Unread>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
         K: Clone + Debug + DeserializeOwned,
     {
         let api: Api<K> = Api::namespaced(self.requests.clone(), namespace);
-        let found = api.list_metadata(&ListParams::default()).await;
+        let params = ListParams {
+            label_selector: labels.map(str::to_owned),
+            ..ListParams::default()
+        };
+        let found = api.list_metadata(&params).await;
         let found = found.map_err(|error| unread::<K>(error, "list", place(Some(namespace))))?;
         let names = found.items.into_iter();
         Ok(names.filter_map(|object| object.metadata.name).collect())
@@ -219,12 +227,7 @@ fn unread<K: Resource<DynamicType = ()>>(
     verb: &'static str,
     place: String,
 ) -> Unread {
-    let group = K::group(&());
-    let plural = K::plural(&());
-    let resource = match &*group {
-        "" => plural.into_owned(),
-        group => format!("{plural}.{group}"),
-    };
+    let resource = resource::<K>();
     match &error {
         kube::Error::Api(status) if status.code == 403 => Unread::Forbidden {
             verb,

@@ -27,6 +27,9 @@ use crate::report::traffic::ReplicaReport;
 /// On a ConfigMap: the installation whose replica it is of.
 const LABEL: &str = "bywash.dev/report";
 
+/// What a report is called before the name of its replica.
+pub const NAME: &str = "bywash-report-";
+
 /// Where in a ConfigMap the report stands.
 const KEY: &str = "report.json";
 
@@ -35,6 +38,15 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// After which the server ends a watch, and it is resumed, in seconds.
 const WATCH_SECONDS: u32 = 110;
+
+/// What selects the reports of an installation, which is known by its field manager.
+pub fn selector(field_manager: &str) -> String {
+    format!("{LABEL}={}", label(field_manager))
+}
+
+fn label(field_manager: &str) -> String {
+    format!("{:016x}", stable_hash([field_manager.as_bytes()]))
+}
 
 /// The reports of the replicas of one installation.
 #[derive(Clone)]
@@ -113,7 +125,7 @@ impl Reports {
         let Some(uid) = self.owner(owner).await? else {
             return Ok(());
         };
-        let name = format!("bywash-report-{}", self.replica);
+        let name = format!("{NAME}{}", self.replica);
         // Serializing plain data does not fail; were it to, the report would be unreadable and ignored.
         let text = serde_json::to_string(report).unwrap_or_default();
         let intent = json!({
@@ -122,7 +134,7 @@ impl Reports {
             "metadata": {
                 "name": name,
                 "namespace": self.namespace,
-                "labels": {LABEL: self.label()},
+                "labels": {LABEL: label(&self.field_manager)},
                 "ownerReferences": [{
                     "apiVersion": "v1", "kind": "Pod", "name": self.replica, "uid": uid,
                 }],
@@ -158,7 +170,7 @@ impl Reports {
     /// Shows what the other replicas tell, for as long as this is polled.
     pub async fn watch(self, others: watch::Sender<Others>) {
         let api = Api::<ConfigMap>::namespaced(self.watches.clone(), &self.namespace);
-        let labels = format!("{LABEL}={}", self.label());
+        let labels = selector(&self.field_manager);
         let config = watcher::Config::default().timeout(WATCH_SECONDS);
         let events = watcher(api, config.labels(&labels)).default_backoff();
         let mut events = pin!(events);
@@ -208,10 +220,6 @@ impl Reports {
             true
         });
         Some(replica)
-    }
-
-    fn label(&self) -> String {
-        format!("{:016x}", stable_hash([self.field_manager.as_bytes()]))
     }
 }
 

@@ -15,7 +15,8 @@ use super::names;
 use super::pages::KnownPages;
 use super::policy::KnownSections;
 
-/// The last good form of each object that exists, and the certificates that were parsed before.
+/// The last good form of each object that exists, and what was read from them before: certificates,
+/// authorities, sections of policies, error pages.
 ///
 /// Cheap to clone. The default is that of a process that has seen nothing yet.
 #[derive(Clone, Default)]

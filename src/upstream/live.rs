@@ -177,10 +177,6 @@ impl Upstream {
         let _closed = self.with_set(close);
     }
 
-    pub(super) fn shared(&self) -> &Shared {
-        &self.shared
-    }
-
     /// Whether its endpoints are known: a name must have been looked up.
     pub fn is_known(&self) -> bool {
         match &self.endpoints {

@@ -81,7 +81,7 @@ impl Upstream {
     }
 
     fn eject(&self, endpoint: &Endpoint, cause: Cause, rules: &OutlierDetection, now: Instant) {
-        let _alone = self.shared().lock();
+        let _alone = self.shared.lock();
         let may = |set: &EndpointSet| self.may_eject(endpoint, set.usable(), rules, now);
         if !endpoint.standing().is_closed() || !self.with_set(may).unwrap_or(false) {
             return;

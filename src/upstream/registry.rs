@@ -296,6 +296,18 @@ impl State {
         let group = self.groups.get(&id.group());
         group.is_some_and(|group| !group.endpoints.is_empty())
     }
+
+    /// Forgets the endpoints of these upstreams that none of them has.
+    fn retire_unnamed(&mut self, group: &EndpointGroup) {
+        let Self {
+            upstreams, groups, ..
+        } = self;
+        if let Some(group) = groups.get_mut(group) {
+            let all = group.upstreams.iter().filter_map(|id| upstreams.get(id));
+            let all: Vec<_> = all.collect();
+            group.retire_unnamed(&all);
+        }
+    }
 }
 
 /// Forgets the endpoints that no live upstream names, and what nothing shares any more.

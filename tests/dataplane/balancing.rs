@@ -9,7 +9,7 @@ use bywash::routing::policy::Policy;
 use bywash::routing::policy::upstream::{Algorithm, HashKey};
 use bywash::routing::snapshot::{EndpointSource, EndpointSpec, Snapshot};
 
-use super::client::{get, until, within};
+use super::client::{get, until};
 use super::gateway::{Gateway, Setup, addresses};
 
 pub(crate) async fn peers<const N: usize>(fault: Fault) -> [Peer; N] {
@@ -102,15 +102,13 @@ async fn one_that_is_busy_with_a_request_gets_none_while_another_is_idle() {
         // Of those that come while nothing is in flight, one meets it sooner or later.
         let mut held = Vec::new();
         while busy.requests() == 0 {
-            let sent = busy.requests() + idle.requests() + 1;
+            let before = idle.requests();
             let mut client = gateway.client().await;
             client.send(get("/")).await;
-            let arrived = async {
-                while busy.requests() + idle.requests() < sent {
-                    tokio::task::yield_now().await;
-                }
-            };
-            within("the request arrives", arrived).await;
+            tokio::select! {
+                _ = until(busy, |counts| counts.requests == 1) => {}
+                _ = until(idle, |counts| counts.requests > before) => {}
+            }
             held.push(client);
         }
         until(busy, |counts| counts.requests == 1).await;

@@ -21,8 +21,10 @@ const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok\n";
 /// Longer than a request that must not be repeated lets a connection have idled.
 const NOT_JUST_USED: Duration = Duration::from_millis(1_100);
 
+const CUTS: &str = "bywash_upstream_idle_connections_cut_total";
+
 fn cuts(gateway: &Gateway) -> f64 {
-    gateway.metric("bywash_upstream_idle_connections_cut_total", "shop/shop:80")
+    gateway.metric(CUTS, "shop/shop:80")
 }
 
 fn before(peer: &Peer, change: impl FnOnce(&mut ConnectionPool)) -> Gateway {
@@ -168,12 +170,7 @@ async fn a_restart_that_closes_all_connections_at_once_teaches_nothing() {
         .await
         .unwrap();
     // They end one by one, and each is told of.
-    let all_told = async {
-        while cuts(&gateway) < 8.0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    super::client::within("eight cuts", all_told).await;
+    gateway.until_metric(CUTS, |cuts| cuts >= 8.0).await;
     gateway.ask(get("/")).await.described();
     tokio::time::sleep(SHORT * 2).await;
     gateway.ask(get("/")).await.described();

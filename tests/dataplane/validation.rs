@@ -134,12 +134,31 @@ async fn what_there_is_no_memory_for_passes_unseen() {
     }
 }
 
+/// Sends half of its JSON.
+fn cut() -> Script {
+    let half =
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{\"a\"";
+    Script::on_request([Step::ReadBody, send(half), Step::Finish])
+}
+
+#[tokio::test]
+async fn json_that_breaks_off_while_it_is_held_back_is_asked_for_elsewhere_unless_by_post() {
+    let [bad, good] = [peer(cut()).await, peer(json("{\"a\": 1}")).await];
+    let gateway = Gateway::with(&[&bad, &good], validating(1024));
+    for _ in 0..8 {
+        let answer = gateway.ask(get("/")).await;
+        assert_eq!((answer.status, answer.text().as_str()), (200, "{\"a\": 1}"));
+    }
+    assert!(bad.requests() > 0);
+    let gateway = Gateway::with(&[&bad], validating(1024));
+    let before = bad.requests();
+    assert_eq!(gateway.ask(post("/", "order")).await.status, 502);
+    assert_eq!(bad.requests(), before + 1);
+}
+
 #[tokio::test]
 async fn json_that_breaks_off_is_a_502_and_not_half_an_answer() {
-    let cut =
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{\"a\"";
-    let script = Script::on_request([Step::ReadBody, send(cut), Step::Finish]);
-    let peer = peer(script).await;
+    let peer = peer(cut()).await;
     let gateway = Gateway::with(&[&peer], validating(1024));
     let (answer, entry) = gateway.outcome(get("/")).await;
     assert_eq!((answer.status, answer.end), (502, End::Whole));

@@ -33,10 +33,11 @@ function cell(label, name, ...children) {
 /** Makes the children of a list those of the entries, each made anew only if its text changed. */
 function put(parent, entries) {
   const known = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+  const wanted = new Set(entries.map(({ key }) => key));
+  for (const [key, child] of known) if (!wanted.has(key) && !child.contains(document.activeElement)) child.remove();
   let place = parent.firstElementChild;
   for (const { key, says, build } of entries) {
     let child = known.get(key);
-    known.delete(key);
     if (!child || child.says !== says) {
       const next = build();
       next.dataset.key = key;
@@ -54,7 +55,6 @@ function put(parent, entries) {
     if (child === place) place = place.nextElementSibling;
     else parent.insertBefore(child, place);
   }
-  for (const child of known.values()) if (!child.contains(document.activeElement)) child.remove();
 }
 
 const sum = (numbers) => numbers.reduce((all, number) => all + number, 0);
@@ -192,8 +192,9 @@ function showFailures(answer, filter) {
   const text = filter.toLowerCase();
   const shown = all.filter((it) => !text || JSON.stringify(it).toLowerCase().includes(text));
   shown.sort((a, b) => (a.time < b.time ? 1 : -1));
+  const none = all.length === 0 ? "Nothing has failed since this replica began." : "Nothing that failed matches the filter.";
   put(byId("failure-rows"), shown.length === 0
-    ? [{ key: "none", says: "none", build: () => make("li", "quiet", "Nothing has failed since this replica began.") }]
+    ? [{ key: "none", says: none, build: () => make("li", "quiet", none) }]
     : shown.slice(0, 100).map((it) => ({ key: it.id + it.time, says: it.id, build: () => failureItem(it) })));
 }
 

@@ -139,8 +139,8 @@ pub struct Endpoint {
     pub last_failure: Option<Failure>,
 }
 
-/// What becomes of requests for an endpoint.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What becomes of requests for an endpoint; the worse ones are greater.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum EndpointState {
     /// It takes them.
@@ -148,10 +148,10 @@ pub enum EndpointState {
     Ready,
     /// It terminates: it takes them only where nothing is ready.
     Draining,
-    /// It failed too often and is left out for a while.
-    Ejected,
     /// It was left out, and is being tried.
     HalfOpen,
+    /// It failed too often and is left out for a while.
+    Ejected,
     /// Its probe says that it is down.
     Down,
 }

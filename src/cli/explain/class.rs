@@ -35,6 +35,7 @@ pub(super) enum Belongs {
 pub(super) fn of(ingress: &Ingress, facts: &Facts) -> Belongs {
     let annotations = ingress.meta().annotations.as_ref();
     let annotated = annotations.and_then(|all| all.get(LEGACY));
+    let annotated = annotated.filter(|class| !class.is_empty());
     let spec = ingress.spec.as_ref();
     let named = spec.and_then(|spec| spec.ingress_class_name.as_ref());
     let Some(classes) = &facts.classes else {
@@ -101,14 +102,17 @@ fn is_ours(controller: &str, facts: &Facts) -> bool {
     }
 }
 
-/// The newest one that says so, as the API server chooses for new Ingresses.
+/// The newest one that says so, then the first by name, as the API server chooses for new Ingresses.
 fn default(classes: &[IngressClass]) -> Option<&IngressClass> {
     let says_so = |class: &&IngressClass| {
         let annotations = class.metadata.annotations.as_ref();
         annotations.is_some_and(|all| all.get(DEFAULT).is_some_and(|text| text == "true"))
     };
-    let age = |class: &&IngressClass| class.metadata.creation_timestamp.as_ref().map(|at| at.0);
-    classes.iter().filter(says_so).max_by_key(age)
+    let defaults = classes.iter().filter(says_so);
+    defaults.min_by_key(|class| {
+        let created = class.metadata.creation_timestamp.as_ref();
+        (std::cmp::Reverse(created.map(|at| at.0)), name(*class))
+    })
 }
 
 fn unclassed(classes: &[IngressClass], facts: &Facts) -> Remark {

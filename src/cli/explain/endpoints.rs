@@ -99,7 +99,8 @@ fn condition(endpoint: &Listed) -> (Level, &'static str) {
     let ready = is(conditions.and_then(|it| it.ready), true);
     let terminating = is(conditions.and_then(|it| it.terminating), false);
     let serving = is(conditions.and_then(|it| it.serving), ready);
-    match (ready && !terminating, terminating, serving) {
+    // As translation reads them: ready goes first (a Service may publish addresses that are not).
+    match (ready, terminating, serving) {
         (true, ..) => (Level::Good, "ready"),
         (_, true, true) => (Level::Note, "draining: its Pod terminates"),
         (_, true, false) => (Level::Warning, "terminating"),

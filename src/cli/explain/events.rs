@@ -3,20 +3,21 @@
 //! An Event stays for an hour after what it tells has ended, and is repeated at least every half hour
 //! while it lasts. One that was not repeated is told as what was.
 
-use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
 
+use crate::diagnose::SAMPLE;
 use crate::failure::Cause;
 use crate::report::{Code, Severity};
+use crate::stores::writer::EventRecord;
 
 use super::facts::{Facts, name, namespace};
 use super::picture::{Level, Remark};
 
-/// An Event that holds is not older: it is repeated every half hour.
-const HOLDS: SignedDuration = SignedDuration::from_mins(32);
-
-/// What stands before the id of a request that shows a failure.
-const SAMPLE: &str = "Request id of a sample: ";
+/// An Event that holds is not older: it is repeated in time, give or take a moment.
+const HOLDS: Duration = Duration::from_secs(EventRecord::REFRESH.as_secs() + 2 * 60);
 
 /// What the Events about an object say, the newest first. `failing` tells whether its requests do fail,
 /// where that is known.
@@ -52,7 +53,8 @@ fn remark(event: &Event, failing: Option<bool>, now: Timestamp) -> Remark {
     let reason = event.reason.clone().unwrap_or_default();
     let message = event.message.clone().unwrap_or_default();
     let last = event.last_timestamp.as_ref().map(|time| time.0);
-    let holds = last.is_none_or(|last| now.duration_since(last) < HOLDS);
+    let ago = last.and_then(|last| Duration::try_from(now.duration_since(last)).ok());
+    let holds = ago.is_none_or(|ago| ago < HOLDS);
     let warns = event.type_.as_deref() == Some("Warning");
     let level = match finding(&reason) {
         _ if !holds || !warns => Level::Note,
@@ -60,7 +62,7 @@ fn remark(event: &Event, failing: Option<bool>, now: Timestamp) -> Remark {
             Severity::Error => Level::Problem,
             Severity::Warning => Level::Warning,
         },
-        None if is_cause(&reason) && failing == Some(false) => Level::Note,
+        None if Cause::reasoned(&reason).is_some() && failing == Some(false) => Level::Note,
         None => Level::Problem,
     };
     Remark {
@@ -82,12 +84,6 @@ fn finding(reason: &str) -> Option<Code> {
         .iter()
         .copied()
         .find(|code| code.as_str() == reason)
-}
-
-fn is_cause(reason: &str) -> bool {
-    Cause::all()
-        .into_iter()
-        .any(|cause| cause.reason() == reason)
 }
 
 /// The ids of requests that a message names.

@@ -17,8 +17,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::admin::state::shape::{self, Live};
-use crate::stores::installation;
 use crate::stores::reader::Reader;
+use crate::stores::{installation, reports};
 
 use super::facts::Replica;
 
@@ -33,9 +33,6 @@ const MOST_REPLICAS: usize = 4;
 
 /// The admin port of a Pod.
 const PORT: u16 = 9091;
-
-/// What the report of a replica is called before the name of its Pod.
-const REPORT: &str = "bywash-report-";
 
 /// Why there is none.
 #[derive(Debug, thiserror::Error)]
@@ -118,17 +115,18 @@ pub(super) async fn of(
 /// The Pods that publish what they see, and the one that leads.
 async fn pods(reader: &Reader, installation: &Installation) -> Vec<String> {
     let namespace = installation.namespace.as_str();
-    let (reports, leases) = tokio::join!(
-        reader.names::<ConfigMap>(namespace),
-        reader.list::<Lease>(Some(namespace))
-    );
-    let reports = reports.unwrap_or_default();
-    let mut pods: Vec<String> = reports
-        .iter()
-        .filter_map(|name| name.strip_prefix(REPORT).map(str::to_owned))
-        .collect();
     let lease = installation.class.as_ref();
     let lease = lease.map(|(class, controller)| installation::name(controller, class));
+    let labels = lease.as_deref().map(reports::selector);
+    let (names, leases) = tokio::join!(
+        reader.names::<ConfigMap>(namespace, labels.as_deref()),
+        reader.list::<Lease>(Some(namespace))
+    );
+    let names = names.unwrap_or_default();
+    let mut pods: Vec<String> = names
+        .iter()
+        .filter_map(|name| name.strip_prefix(reports::NAME).map(str::to_owned))
+        .collect();
     let is_wanted = |name: &str| match &lease {
         Some(lease) => name == lease,
         None => name.starts_with("bywash"),

@@ -136,8 +136,12 @@ impl Explained {
         let paths = self.hosts.iter_mut().flat_map(|host| &mut host.paths);
         for endpoint in paths.flat_map(|path| &mut path.endpoints) {
             let named = |message: &&&str| {
-                let mut after = message.split(&endpoint.address).skip(1);
-                after.any(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
+                let is_digit = |c: char| c.is_ascii_digit();
+                let mut found = message.match_indices(endpoint.address.as_str());
+                found.any(|(at, it)| {
+                    let (before, after) = (&message[..at], &message[at + it.len()..]);
+                    !before.ends_with(is_digit) && !after.starts_with(is_digit)
+                })
             };
             if endpoint.level == Level::Good && messages.iter().any(|it| named(&it)) {
                 endpoint.level = Level::Warning;

@@ -3,7 +3,6 @@
 //! An attempt that was answered says only where, and how long it took, since most lines of a log are
 //! about such ones.
 
-use std::fmt::Display;
 use std::time::Duration;
 
 use serde::ser::SerializeMap;
@@ -21,7 +20,7 @@ impl Serialize for Attempt {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         if let Some(endpoint) = &self.endpoint {
-            map.serialize_entry("endpoint", &Shown(endpoint))?;
+            map.serialize_entry("endpoint", endpoint)?;
         }
         if let Some(pod) = &self.pod {
             map.serialize_entry("pod", &**pod)?;
@@ -92,7 +91,7 @@ impl Serialize for Outcome {
             map.serialize_entry("ingress", &*ingress.name)?;
         }
         if let Some(upstream) = upstream {
-            map.serialize_entry("upstream", &Shown(upstream))?;
+            map.serialize_entry("upstream", &format_args!("{upstream}"))?;
             let ServicePort {
                 namespace,
                 name,
@@ -112,15 +111,6 @@ impl Serialize for Outcome {
         map.serialize_entry("duration_ms", &in_millis(*duration))?;
         map.serialize_entry("attempts", attempts)?;
         map.end()
-    }
-}
-
-/// As it is shown.
-struct Shown<'a, T>(&'a T);
-
-impl<T: Display> Serialize for Shown<'_, T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self.0)
     }
 }
 

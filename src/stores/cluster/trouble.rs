@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kube::Resource;
 use kube::runtime::watcher;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
@@ -114,7 +115,7 @@ impl Trouble {
 }
 
 /// `ingresses.networking.k8s.io`, as `kubectl auth can-i` takes it.
-fn resource<K: Watched>() -> String {
+pub(in crate::stores) fn resource<K: Resource<DynamicType = ()>>() -> String {
     let (plural, group) = (K::plural(&()), K::group(&()));
     if group.is_empty() {
         plural.into_owned()

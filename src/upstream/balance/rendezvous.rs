@@ -39,7 +39,9 @@ pub(super) fn first_within_bounds<'m>(
     wanted: impl Fn(&Member) -> bool,
 ) -> Option<&'m Member> {
     let bounds = Bounds::of(of, &wanted);
-    first(of, key, |member| wanted(member) && bounds.admit(of, member))
+    let within = first(of, key, |member| wanted(member) && bounds.admit(of, member));
+    // Requests of other workers may have begun since the bounds were taken.
+    within.or_else(|| first(of, key, wanted))
 }
 
 /// Whether one is not loaded beyond its bound.

@@ -21,7 +21,7 @@ use crate::routing::policy::upstream::StatusRange;
 use super::bad::{BadProbe, in_time};
 use crate::upstream::classify::exchange_failure;
 use crate::upstream::connect::Stream;
-use crate::upstream::connection::MAX_HEAD;
+use crate::upstream::connection::{MAX_FIELDS, MAX_HEAD};
 use crate::upstream::counting::CountingReads;
 
 /// How probes name themselves, so that applications can tell them from visitors.
@@ -65,7 +65,7 @@ pub(super) async fn ask(
     let counted = CountingReads::new(stream.into_transport(), Arc::clone(&traffic), ());
     let io = TokioIo::new(counted);
     let (mut sender, connection) = http1::Builder::new()
-        .max_headers(128)
+        .max_headers(MAX_FIELDS as usize)
         .max_buf_size(MAX_HEAD)
         .handshake(io)
         .await

@@ -14,7 +14,7 @@ use crate::upstream::balance::set::{EndpointSet, Member};
 use crate::upstream::live::{Endpoints, NamedUpstream, Shared};
 use crate::upstream::names::{Resolution, keep_resolved};
 
-use super::{Registry, State, retire_unnamed};
+use super::{Registry, State};
 
 impl State {
     /// Whether these addresses are those of an upstream that is served.
@@ -69,7 +69,7 @@ impl Registry {
     ) -> bool {
         let mut state = self.lock();
         let served = self.now_resolved(&mut state, upstream, addresses);
-        retire_unnamed(&mut state);
+        state.retire_unnamed(&upstream.id.group());
         served
     }
 

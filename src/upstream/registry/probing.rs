@@ -193,13 +193,6 @@ impl Registry {
                 _ => drop(self.update(&mut state, &spec, live)),
             }
         }
-        let State {
-            upstreams, groups, ..
-        } = &mut *state;
-        if let Some(group) = groups.get_mut(group) {
-            let all = group.upstreams.iter().filter_map(|id| upstreams.get(id));
-            let all: Vec<_> = all.collect();
-            group.retire_unnamed(&all);
-        }
+        state.retire_unnamed(group);
     }
 }
