@@ -3,17 +3,39 @@
 
 CARGO ?= cargo
 BUILD_TOOLS = cc:build-essential
-TEST_TOOLS = $(BUILD_TOOLS) ip:iproute2 nft:nftables unshare:util-linux openssl:openssl chromium:chromium
+TEST_TOOLS = $(BUILD_TOOLS) ip:iproute2 nft:nftables unshare:util-linux openssl:openssl chromium:chromium ps:procps \
+	git:git strip:binutils python3:python3 skopeo:skopeo update-ca-certificates:ca-certificates \
+	prometheus_client.py:python3-prometheus-client
 BENCH_TOOLS = $(BUILD_TOOLS) python3:python3 openssl:openssl nginx:nginx haproxy:haproxy \
 	wrk:wrk h2load:nghttp2-client taskset:util-linux unshare:util-linux ip:iproute2 nft:nftables
 INSTRUCTION_TOOLS = python3:python3 openssl:openssl h2load:nghttp2-client taskset:util-linux \
 	valgrind:valgrind strace:strace unshare:util-linux ip:iproute2
 
-.PHONY: demo test lint docs deny bench instructions
+.PHONY: demo static image release test lint docs deny bench storm instructions
 
 demo:
 	@.ci/tools $(BUILD_TOOLS)
 	$(CARGO) run --release -- demo
+
+# The program of the image: one file that needs no library.
+static:
+	$(CARGO) rustc --locked --profile dist --bin bywash -- -C target-feature=+crt-static
+
+# The image without an engine or a base image; `docker load` and `ctr images import` take it.
+image: static
+	@.ci/tools python3:python3 update-ca-certificates:ca-certificates
+	release/image target/dist/bywash target/bywash.tar --most
+
+# Everything that is published of a version, once `release/release prepare VERSION` is committed: docs/releases.md.
+# PROGRAMS has one for each architecture, from `make static` there; ARGS=--trial does with that of this machine.
+HELM ?= target/release-tools/helm
+release: PROGRAMS ?= target/dist/bywash
+release: static $(HELM)
+	@.ci/tools git:git python3:python3 update-ca-certificates:ca-certificates
+	release/release build --helm $(HELM) $(ARGS) $(PROGRAMS)
+
+target/release-tools/helm: tests/helm/go.mod
+	cd tests/helm && CGO_ENABLED=0 go build -trimpath -o $(CURDIR)/$@ helm.sh/helm/v4/cmd/helm
 
 test:
 	@.ci/tools $(TEST_TOOLS)
@@ -23,8 +45,11 @@ lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
 
+# What the code says, and the documents as a site in target/site.
 docs:
+	@.ci/tools $(BUILD_TOOLS)
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps
+	CARGO=$(CARGO) .ci/site
 
 deny:
 	$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install cargo-deny --version 0.20.2 --locked --debug
@@ -35,6 +60,12 @@ bench:
 	@.ci/tools $(BENCH_TOOLS)
 	$(CARGO) build --release
 	benches/peers/run $(ARGS)
+
+# What a storm of failures makes the API server write: RATE failing requests a second.
+storm: RATE ?= 5000
+storm:
+	@.ci/tools $(TEST_TOOLS)
+	BYWASH_STORM_RATE=$(RATE) $(CARGO) test --release --test cluster storm -- --nocapture
 
 # BEFORE=program AFTER=program: see benches/instructions --help.
 instructions:

@@ -30,7 +30,7 @@ mod election;
 mod findings;
 mod judging;
 mod limits;
-mod objects;
+pub mod objects;
 mod observing;
 mod running;
 mod serving;
@@ -180,7 +180,7 @@ async fn start_in_cluster(
     let (source, connection) = objects::of_cluster(&config.class, cluster, &mut tasks).await?;
     let input = Input {
         source: source.clone(),
-        translation: objects::translation(&config.class, Origin::Cluster),
+        translation: objects::translation_of(&config.class, &cluster.scope),
         address_rules: objects::address_rules(&connection).await,
         identity: objects::identity(&config.class, connection.cluster()),
         tasks,

@@ -13,10 +13,16 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::app;
+use color::Color;
 
+mod check;
+mod color;
+mod completion;
 mod crds;
 mod demo;
 mod explain;
+mod kubectl;
+mod probe;
 mod run;
 mod standalone;
 
@@ -28,6 +34,7 @@ Next steps:
   bywash demo             see what it does with failing backends
   bywash standalone DIR   try it on a directory of manifests, no cluster needed
   bywash run              serve the Ingresses of the cluster that kubectl talks to
+  bywash check DIR        what would be wrong with manifests, before they are merged
   bywash explain ingress/NAME   why its requests fail, in the cluster that kubectl talks to
   bywash help COMMAND     all flags; each can also be set by its BYWASH_… variable";
 
@@ -46,7 +53,10 @@ enum Command {
     Run(Box<run::Run>),
     Standalone(Box<standalone::Standalone>),
     Explain(Box<explain::Explain>),
+    Check(Box<check::Check>),
     Crds(crds::Crds),
+    Completion(completion::Completion),
+    Probe(probe::Probe),
 }
 
 /// Why a command did not do what it was asked to.
@@ -112,11 +122,28 @@ fn sentence(error: &dyn std::error::Error) -> String {
 /// (<https://kubernetes.io/docs/tasks/extend-kubectl/kubectl-plugins/>), and what users type then.
 const PLUGIN: (&str, &str) = ("kubectl-bywash", "kubectl bywash");
 
+/// Whether a path is that of the plugin.
+fn is_plugin(program: Option<&OsString>) -> bool {
+    let name = program.map(Path::new).and_then(Path::file_name);
+    name == Some(OsStr::new(PLUGIN.0))
+}
+
+/// Whether this process was called as the plugin.
+fn plugin_is_called() -> bool {
+    is_plugin(std::env::args_os().next().as_ref())
+}
+
+/// All commands and flags, complete.
+fn command_line() -> clap::Command {
+    let mut command = Cli::command();
+    command.build();
+    command
+}
+
 /// Reads the arguments, in the name under which the program was called.
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let program = arguments.first().map(Path::new).and_then(Path::file_name);
-    let command = match program == Some(OsStr::new(PLUGIN.0)) {
+    let command = match is_plugin(arguments.first()) {
         true => Cli::command().bin_name(PLUGIN.1),
         false => Cli::command(),
     };
@@ -125,6 +152,10 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Err
 
 /// Reads the arguments and does what they say.
 pub fn main() -> ExitCode {
+    if let Some(words) = completion::question(std::env::args_os()) {
+        let offered = completion::offer(&command_line(), &words);
+        return offered.unwrap_or_else(|failure| tell(&failure));
+    }
     let cli = match parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => return explain(&error),
@@ -134,7 +165,10 @@ pub fn main() -> ExitCode {
         Command::Run(command) => command.execute(),
         Command::Standalone(command) => command.execute(),
         Command::Explain(command) => command.execute(),
+        Command::Check(command) => command.execute(),
         Command::Crds(command) => command.execute(),
+        Command::Completion(command) => command.execute(Cli::command()),
+        Command::Probe(command) => command.execute(),
     };
     done.unwrap_or_else(|failure| tell(&failure))
 }

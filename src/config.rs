@@ -7,19 +7,20 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 pub mod addresses;
+mod cluster;
 pub mod duration;
 pub mod flags;
 pub mod listen;
 pub mod object_name;
 
-use addresses::PublishedAddress;
 use object_name::NamespacedName;
+
+pub use cluster::{Cluster, Scope};
 
 /// Two flags that cannot both be meant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +31,27 @@ pub enum Contradiction {
     /// One port for two purposes.
     #[error("{0} and {1} are both {2}; give each its own port")]
     SameAddress(&'static str, &'static str, SocketAddr),
+    /// What the IngressClass says is said by a flag.
+    #[error("{0} goes with --watch-namespace only; without it, {1}")]
+    OnlyInOneNamespace(&'static str, &'static str),
+    /// An object that could never be read.
+    #[error("{flag} names {object}, but {limit} leaves that namespace out; {remedy}")]
+    NeverRead {
+        /// What names it.
+        flag: &'static str,
+        /// The object.
+        object: NamespacedName,
+        /// What leaves it out.
+        limit: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// Two limits for one thing.
+    #[error(
+        "--secret-namespaces and --watch-namespace contradict each other: Secrets are read in the \
+         watched namespace; leave --secret-namespaces out"
+    )]
+    SecretsOfOneNamespace,
 }
 
 /// How requests are served, from wherever the routes come.
@@ -165,25 +187,6 @@ pub struct Drain {
     pub timeout: Duration,
 }
 
-/// What `run` needs besides.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cluster {
-    /// Which kubeconfig; absent: the usual places, else the Pod's own account.
-    pub kubeconfig: Option<PathBuf>,
-    /// Only objects of this namespace; absent: of all.
-    pub watch_namespace: Option<String>,
-    /// The Service whose addresses are written to Ingresses.
-    pub publish_service: Option<NamespacedName>,
-    /// Addresses that are written to Ingresses.
-    pub publish_addresses: Vec<PublishedAddress>,
-    /// Whether addresses are written to the status of Ingresses.
-    pub update_status: bool,
-    /// The namespace of the Lease; absent: that of the Pod or of the kubeconfig.
-    pub lease_namespace: Option<String>,
-    /// The name of this replica among others.
-    pub instance: String,
-}
-
 impl Listen {
     fn resolve(flags: &flags::ServingFlags) -> Result<Self, Contradiction> {
         let named = [
@@ -235,13 +238,7 @@ impl Config {
                 header_timeout: flags.client_header_timeout.get(),
                 body_timeout: flags.client_body_timeout.get(),
             },
-            class: Class {
-                controller_name: flags.controller_name,
-                ingress_class: flags.ingress_class,
-                host_ownership: flags.host_ownership,
-                allow_external_name: flags.allow_external_name,
-                default_tls_secret: flags.default_tls_secret,
-            },
+            class: flags.class.into(),
             logs: Logs {
                 access_log: flags.access_log,
                 access_log_query: flags.access_log_query,
@@ -259,16 +256,14 @@ impl Config {
     }
 }
 
-impl From<flags::ClusterFlags> for Cluster {
-    fn from(flags: flags::ClusterFlags) -> Self {
+impl From<flags::ClassFlags> for Class {
+    fn from(flags: flags::ClassFlags) -> Self {
         Self {
-            kubeconfig: flags.kubeconfig,
-            watch_namespace: flags.watch_namespace,
-            publish_service: flags.publish_service,
-            publish_addresses: flags.publish_address,
-            update_status: flags.update_status,
-            lease_namespace: flags.lease_namespace,
-            instance: flags.instance.unwrap_or_else(host_name),
+            controller_name: flags.controller_name,
+            ingress_class: flags.ingress_class,
+            host_ownership: flags.host_ownership,
+            allow_external_name: flags.allow_external_name,
+            default_tls_secret: flags.default_tls_secret,
         }
     }
 }
@@ -276,17 +271,6 @@ impl From<flags::ClusterFlags> for Cluster {
 /// As many as the cgroup's quota and the affinity mask allow.
 fn available_cores() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
-}
-
-/// In a Pod that is the Pod's name.
-fn host_name() -> String {
-    let read = std::fs::read_to_string("/proc/sys/kernel/hostname");
-    let name = read.unwrap_or_default().trim().to_owned();
-    if name.is_empty() {
-        format!("bywash-{}", std::process::id())
-    } else {
-        name
-    }
 }
 
 #[cfg(test)]

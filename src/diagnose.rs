@@ -7,6 +7,7 @@
 //! times are seconds since 1970.
 
 pub mod advice;
+pub mod answer_times;
 pub mod generations;
 pub mod hysteresis;
 pub mod judge;

@@ -19,6 +19,7 @@ mod request;
 pub mod script;
 #[cfg(test)]
 mod tests;
+mod websocket;
 
 use std::fmt;
 
@@ -50,7 +51,7 @@ macro_rules! faults {
 
 faults! {
     /// None: answers with a description of the request, echoes WebSockets.
-    Echo "echo" "works",
+    Echo "ok" "works",
     /// Nothing listens: the port is bound, and every connection is refused.
     Refuse "refuse" "refuses connections",
     /// The accept queue is full: connection requests go unanswered.

@@ -22,9 +22,9 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// The longest wait before the election is tried again after an error.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// How often a replica that does not lead looks whether the Lease was given up. The manager by itself
-/// waits until it would have ended.
-const LOOK: Duration = Duration::from_secs(2);
+/// How often a replica that does not lead looks whether the Lease was given up, so that another leads within
+/// two seconds. The manager by itself waits until it would have ended.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// For giving the Lease up when the process ends.
 const RELEASE: Duration = Duration::from_secs(2);

@@ -7,6 +7,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod diagnose;
+mod dns;
 pub mod failure;
 pub mod faults;
 pub mod leader;

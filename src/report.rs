@@ -13,11 +13,10 @@ pub mod policy;
 pub mod traffic;
 pub mod version;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-
-use crate::routing::snapshot::UpstreamId;
 
 /// An object, by kind, namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +28,9 @@ pub struct ObjectRef {
     /// Its name.
     pub name: Arc<str>,
 }
+
+/// Objects that exist but could not be read, each with its `uid`.
+pub type Unreadable = BTreeMap<ObjectRef, String>;
 
 /// The kinds of objects that are watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -202,6 +204,10 @@ codes! {
     InvalidWeight Warning,
     /// The Secret does not exist.
     SecretNotFound Error,
+    /// The Secret is in a namespace whose Secrets are not read.
+    SecretNotRead Error,
+    /// The Secrets of a namespace cannot be read: a right is missing.
+    SecretsUnavailable Warning,
     /// The Secret is not of type `kubernetes.io/tls`.
     SecretType Error,
     /// The Secret's certificate or key cannot be used.
@@ -232,6 +238,8 @@ codes! {
     InvalidPage Error,
     /// A section of a GatewayPolicy cannot be right.
     InvalidPolicy Error,
+    /// A field is not known.
+    UnknownField Warning,
     /// Another GatewayPolicy has the same target.
     PolicyConflict Error,
     /// A GatewayPolicy names a target that does not exist.
@@ -242,15 +250,6 @@ codes! {
     ParametersNotFound Error,
     /// An annotation of another controller that has no effect here.
     IgnoredAnnotation Warning,
-}
-
-/// An upstream whose circuit breaker turned requests away of late.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Overload {
-    /// The upstream.
-    pub upstream: UpstreamId,
-    /// Which limits did, by the names of the policy's fields.
-    pub limits: Vec<&'static str>,
 }
 
 impl Finding {

@@ -46,6 +46,8 @@ pub enum Publish {
         /// Its name.
         name: String,
     },
+    /// Those of nodes, as they are found.
+    Nodes,
 }
 
 /// An address as an operator writes it.

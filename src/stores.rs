@@ -16,6 +16,7 @@ pub mod facts;
 #[cfg(test)]
 pub(crate) mod fake_api;
 pub mod installation;
+pub mod nodes;
 mod outages;
 pub mod ownership;
 pub mod reader;
@@ -23,7 +24,7 @@ pub mod reports;
 mod shelf;
 pub mod writer;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
@@ -36,12 +37,10 @@ use kube::runtime::watcher::Event;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::api::metadata::SERVICE_NAME;
 use crate::api::policy::GatewayPolicy;
-use crate::report::{FilePosition, Finding, Kind, ObjectRef};
+use crate::report::{FilePosition, Finding, Kind, ObjectRef, Unreadable};
 use shelf::{Entry, Lack, Shelves, Step, Watched};
-
-/// On an EndpointSlice: the Service that it is of.
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// The objects at one moment, of all kinds.
 #[derive(Clone, Debug, Default)]
@@ -61,7 +60,7 @@ pub struct View {
     /// None where the cluster does not have the kind.
     pub policies: Vec<Arc<GatewayPolicy>>,
     /// Objects that exist but could not be read; in none of the lists above.
-    pub unreadable: BTreeSet<ObjectRef>,
+    pub unreadable: Unreadable,
     /// Why, and what is wrong with files.
     pub findings: Vec<Finding>,
     /// Where objects stand, if they are from files.
@@ -236,6 +235,36 @@ impl Feed {
     /// They cannot be read, because of this.
     pub(crate) fn lacks_pages(&self, finding: Finding, lack: Lack) {
         self.update(|shelves| shelves.pages.lack(finding, lack));
+    }
+
+    /// IngressClasses are not watched: there are none to wait for.
+    pub(crate) fn has_no_classes(&self) {
+        self.update(|shelves| shelves.classes.apply(Step::Complete));
+    }
+
+    /// Secrets are watched in these namespaces only, each by itself.
+    pub(crate) fn lists_secrets_of(&self, namespaces: &[String]) {
+        self.update(|shelves| {
+            shelves.list_secrets_of(namespaces);
+            true
+        });
+    }
+
+    /// Applies one event of the watch on the Secrets of a listed namespace.
+    pub(crate) fn apply_secrets_of(&self, namespace: &str, event: Event<DeserializeGuard<Secret>>) {
+        let step = Step::of(event);
+        self.update(|shelves| {
+            let shelf = shelves.listed_secrets.get_mut(namespace);
+            shelf.is_some_and(|shelf| shelf.apply(step))
+        });
+    }
+
+    /// They cannot be read, because of this.
+    pub(crate) fn lacks_secrets_of(&self, namespace: &str, finding: Finding, lack: Lack) {
+        self.update(|shelves| {
+            let shelf = shelves.listed_secrets.get_mut(namespace);
+            shelf.is_some_and(|shelf| shelf.lack(finding, lack))
+        });
     }
 
     /// A kind cannot be read, because of this, and nobody shall wait for it for ever.

@@ -21,7 +21,7 @@ use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 
 use crate::api::policy::GatewayPolicy;
 use crate::report::policy::PolicyReport;
-use crate::report::{Finding, ObjectRef};
+use crate::report::{Finding, ObjectRef, Unreadable};
 use crate::routing::policy::Policy;
 use crate::routing::snapshot::Snapshot;
 
@@ -42,6 +42,7 @@ mod service;
 mod tls;
 
 pub use last_good::LastGood;
+pub use policy::effective;
 
 use authority::Authorities;
 use backend::Backends;
@@ -75,7 +76,7 @@ pub struct Objects {
     pub policies: Vec<Arc<GatewayPolicy>>,
     /// Objects that exist but could not be read: their last good form stays in force. What was wrong
     /// with them was reported where they were read.
-    pub unreadable: BTreeSet<ObjectRef>,
+    pub unreadable: Unreadable,
 }
 
 /// What the operator decides about translation.
@@ -87,6 +88,10 @@ pub struct Settings {
     pub ingress_class: String,
     /// Where the objects come from.
     pub origin: Origin,
+    /// Who speaks for the class.
+    pub class: ClassSource,
+    /// Where Secrets are read; absent: wherever Ingresses are.
+    pub secret_namespaces: Option<BTreeSet<String>>,
     /// To whom a host belongs.
     pub host_ownership: HostOwnership,
     /// Whether Services of type `ExternalName` are followed.
@@ -103,6 +108,8 @@ impl Default for Settings {
             controller_name: "bywash.dev/ingress-controller".to_owned(),
             ingress_class: "bywash".to_owned(),
             origin: Origin::default(),
+            class: ClassSource::default(),
+            secret_namespaces: None,
             host_ownership: HostOwnership::default(),
             allow_external_name: false,
             default_tls_secret: None,
@@ -120,6 +127,21 @@ pub enum Origin {
     /// Files. Without an IngressClass object, Ingresses of our class and those without a class are
     /// served; namespace and name tell who is first.
     Directory,
+}
+
+/// Who says whether the class is the default, and which policy has its defaults.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ClassSource {
+    /// The IngressClass.
+    #[default]
+    Object,
+    /// The operator: IngressClasses are not read, and nothing is asked of one.
+    Operator {
+        /// Whether Ingresses without a class are ours.
+        is_default: bool,
+        /// Namespace and name of the policy.
+        policy: Option<(String, String)>,
+    },
 }
 
 /// To whom a host belongs that several Ingresses name.
@@ -182,7 +204,7 @@ pub fn translate(objects: &Objects, settings: &Settings, last: &LastGood) -> Tra
     policies.look_up_pages(&mut findings);
     let (upstreams, authorities) = backends.finish();
 
-    let mut certificates = Certificates::new(&objects, settings.origin, last.certificates());
+    let mut certificates = Certificates::new(&objects, settings, last.certificates());
     let without_rules = tls::assign(
         &claims,
         settings.host_ownership,

@@ -15,6 +15,7 @@ pub mod breaker;
 pub mod budget;
 pub mod classify;
 pub mod connect;
+mod connect_time;
 pub mod connection;
 pub mod count;
 pub mod counting;

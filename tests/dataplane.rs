@@ -36,6 +36,7 @@ mod dataplane {
     mod last_resort;
     pub(crate) mod log;
     mod many;
+    pub(crate) mod name_server;
     mod network;
     mod pool;
     mod readmission;

@@ -5,14 +5,15 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test fails by panicking"
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and tells its progress on the terminal"
 )]
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::{env, fs};
 
-use bywash::api::{crd, reference};
+use bywash::api::{crd, metadata, reference};
 use bywash::config::flags::{ClusterFlags, ServingFlags};
 use bywash::diagnose::advice::Code as Diagnosis;
 use bywash::failure::{Blame, Cause, RetryClass, status_word};
@@ -20,8 +21,23 @@ use bywash::report::{Code, Severity};
 use bywash::telemetry::metrics::catalogue;
 use clap::{Arg, Args, Command};
 
+#[path = "programs/controlplane.rs"]
+mod control_plane_programs;
+#[path = "programs/go_module.rs"]
+mod go_module;
+#[path = "programs/helm.rs"]
+mod programs;
+
 mod documents {
     mod access_log;
+    mod argo_cd;
+    mod commands;
+    mod foreign;
+    mod forms;
+    mod markdown;
+    mod shell;
+    mod site;
+    mod yaml;
 }
 
 #[test]
@@ -97,7 +113,18 @@ fn the_table_of_flags_is_what_the_program_takes() {
 
 #[test]
 fn the_definition_to_install_is_that_of_the_code() {
-    require_file("crds/gatewaypolicies.bywash.dev.yaml", &crd::manifest());
+    let name = "gatewaypolicies.bywash.dev.yaml";
+    for folder in ["crds", "charts/bywash/crds", "charts/bywash-crds/templates"] {
+        require_file(&format!("{folder}/{name}"), &crd::manifest());
+    }
+}
+
+#[test]
+fn the_chart_has_the_alerts_and_the_dashboard_of_the_documents() {
+    for name in ["alerts.yaml", "grafana-dashboard.json"] {
+        let wanted = read(&format!("docs/monitoring/{name}"));
+        require_file(&format!("charts/bywash/files/{name}"), &wanted);
+    }
 }
 
 #[test]
@@ -123,21 +150,27 @@ fn the_table_of_metrics_is_what_is_exported() {
 }
 
 #[test]
-fn each_link_between_documents_leads_to_a_file() {
-    let mut links = 0;
-    for document in documents() {
-        let folder = document.parent().unwrap().to_owned();
-        for target in link_targets(&fs::read_to_string(&document).unwrap()) {
-            links += 1;
-            let file = target.split('#').next().unwrap();
-            assert!(
-                folder.join(file).exists(),
-                "{} links to {target}, which does not exist",
-                document.display()
-            );
-        }
+fn the_first_steps_are_those_of_the_readme() {
+    let readme = read("README.md");
+    let (_, rest) = readme
+        .split_once("\n## First Ingress\n")
+        .expect("the section");
+    let (steps, _) = rest.split_once("\n## ").expect("another one");
+    let steps = steps.replace("](docs/", "](");
+    require_generated("docs/start.md", &format!("\n## First Ingress\n{steps}\n"));
+}
+
+#[test]
+fn the_table_of_annotations_is_what_is_read_and_set() {
+    let mut table = String::from("| name | form | on | meaning |\n|---|---|---|---|\n");
+    for mark in metadata::ALL {
+        let more = if mark.name.ends_with('/') { "…" } else { "" };
+        table.push_str(&format!(
+            "| `{}{more}` | {} | {} | {} |\n",
+            mark.name, mark.form, mark.on, mark.meaning
+        ));
     }
-    assert!(links > 5, "only {links} links found");
+    require_generated("docs/annotations.md", &table);
 }
 
 fn heading(flag: &Arg) -> &str {
@@ -199,7 +232,7 @@ fn require_generated(name: &str, wanted: &str) {
     let text = fs::read_to_string(&path).unwrap();
     let (before, rest) = text.split_once("<!-- generated -->\n").expect("a mark");
     let (found, after) = rest.split_once("<!-- end -->").expect("an end mark");
-    if env::var_os("UPDATE_DOCUMENTS").is_some() {
+    if found != wanted && env::var_os("UPDATE_DOCUMENTS").is_some() {
         let new = format!("{before}<!-- generated -->\n{wanted}<!-- end -->{after}");
         fs::write(&path, new).unwrap();
     } else {
@@ -235,26 +268,4 @@ fn headings(name: &str, level: &str) -> impl Iterator<Item = String> {
         .map(str::to_owned)
         .collect();
     found.into_iter()
-}
-
-fn documents() -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for folder in ["", "docs", "docs/adr", "examples/from-nginx"] {
-        for entry in fs::read_dir(root().join(folder)).unwrap() {
-            let path = entry.unwrap().path();
-            if path.extension().is_some_and(|extension| extension == "md") {
-                found.push(path);
-            }
-        }
-    }
-    found
-}
-
-/// The relative targets of `[text](target)`.
-fn link_targets(text: &str) -> Vec<&str> {
-    text.split("](")
-        .skip(1)
-        .filter_map(|rest| rest.split(')').next())
-        .filter(|target| !target.contains("://") && !target.starts_with('#'))
-        .collect()
 }

@@ -11,6 +11,7 @@
 //! Besides, each scenario is translated with its objects in the opposite order and once more with
 //! what it learned, which must change nothing.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{env, fs, io};
@@ -18,7 +19,7 @@ use std::{env, fs, io};
 use bywash::report::policy::{PolicyReport, TargetReport};
 use bywash::report::{Kind, ObjectRef};
 use bywash::translate::{
-    HostOwnership, LastGood, Objects, Origin, Settings, Translation, translate,
+    ClassSource, HostOwnership, LastGood, Objects, Origin, Settings, Translation, translate,
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde::Deserialize;
@@ -71,7 +72,10 @@ fn scenario(folder: &Path) -> Result<(), Failed> {
     }
     let mut objects = objects(&read(folder, "objects.yaml")?.ok_or("there is no objects.yaml")?)?;
     for object in &choices.unreadable {
-        objects.unreadable.insert(reference(object)?);
+        let (object, uid) = object.rsplit_once(" of ").unwrap_or((object, ""));
+        objects
+            .unreadable
+            .insert(reference(object)?, uid.to_owned());
     }
 
     let translation = translate(&objects, &settings, &last);
@@ -106,13 +110,34 @@ struct Choices {
     allow_external_name: bool,
     /// `namespace/name`.
     default_tls_secret: Option<String>,
-    /// `Kind namespace/name`: these exist, but cannot be read.
+    /// Instead of an IngressClass.
+    operator: Option<Operator>,
+    /// Where alone Secrets are read.
+    secret_namespaces: Option<BTreeSet<String>>,
+    /// `Kind namespace/name`, or with ` of UID`: these exist, but cannot be read.
     unreadable: Vec<String>,
+}
+
+/// What the operator says of the class.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Operator {
+    default_class: bool,
+    /// `namespace/name`.
+    class_policy: Option<String>,
+}
+
+impl Operator {
+    fn source(&self) -> ClassSource {
+        ClassSource::Operator {
+            is_default: self.default_class,
+            policy: self.class_policy.as_deref().and_then(key),
+        }
+    }
 }
 
 impl Choices {
     fn settings(&self) -> Settings {
-        let secret = self.default_tls_secret.as_deref();
         Settings {
             origin: if self.directory {
                 Origin::Directory
@@ -125,12 +150,21 @@ impl Choices {
                 HostOwnership::Ingress
             },
             allow_external_name: self.allow_external_name,
-            default_tls_secret: secret
-                .and_then(|it| it.split_once('/'))
-                .map(|(namespace, name)| (namespace.to_owned(), name.to_owned())),
+            default_tls_secret: self.default_tls_secret.as_deref().and_then(key),
+            class: self
+                .operator
+                .as_ref()
+                .map(Operator::source)
+                .unwrap_or_default(),
+            secret_namespaces: self.secret_namespaces.clone(),
             ..Settings::default()
         }
     }
+}
+
+fn key(text: &str) -> Option<(String, String)> {
+    let (namespace, name) = text.split_once('/')?;
+    Some((namespace.to_owned(), name.to_owned()))
 }
 
 fn reference(text: &str) -> Result<ObjectRef, Failed> {

@@ -68,7 +68,7 @@ endpoints:
 """
 
 
-def standalone(work, ports, workers, program, runtime):
+def standalone(work, ports, workers, program, runtime, access_log="off"):
     http, https = ports
     name = "bywash" if runtime == "per-core" else f"bywash-{runtime}"
     directory = work / "manifests"
@@ -93,7 +93,7 @@ def standalone(work, ports, workers, program, runtime):
         "--admin-address=none",
         f"--workers={workers}",
         f"--runtime={runtime}",
-        "--access-log=off",
+        f"--access-log={access_log}",
     ]
     return Proxy(name, http, https, version([program, "--version"]), argv)
 

@@ -13,7 +13,7 @@ use crate::routing::snapshot::Snapshot;
 use crate::telemetry::recorder::Recorder;
 
 use super::processed::{self, Processed};
-use super::server::Pages;
+use super::server::{Asked, Pages};
 use super::{Answer, JSON, TEXT, answer, dashboard, failures, not_found, state};
 
 /// What is served, and what is wrong with it.
@@ -45,7 +45,8 @@ impl Pages for Debug {
         host.is_some_and(is_loopback)
     }
 
-    async fn get(&self, path: &str, query: &str) -> Answer {
+    async fn get(&self, asked: Asked<'_>) -> Answer {
+        let Asked { path, query, .. } = asked;
         match path {
             "/debug/processed" => processed::wait(self.processed.clone(), query).await,
             "/debug/snapshot" => self.snapshot(),

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::spool::Spool;
 
-use super::server::Pages;
+use super::server::{Asked, Pages};
 use super::{Answer, TEXT, answer, not_found};
 
 /// Whether requests should be sent here.
@@ -36,12 +36,15 @@ pub struct Probes {
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// For whoever does not ask for OpenMetrics.
+const PLAIN_METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 impl Pages for Probes {
-    async fn get(&self, path: &str, _query: &str) -> Answer {
-        match path {
+    async fn get(&self, asked: Asked<'_>) -> Answer {
+        match asked.path {
             "/livez" => answer(StatusCode::OK, TEXT, "alive\n"),
             "/readyz" => self.readiness(),
-            "/metrics" => self.metrics(),
+            "/metrics" => self.metrics(prefers_open_metrics(asked.accept)),
             _ => not_found("/livez, /readyz or /metrics"),
         }
     }
@@ -60,15 +63,59 @@ impl Probes {
         answer(status, TEXT, text)
     }
 
-    fn metrics(&self) -> Answer {
+    fn metrics(&self, open: bool) -> Answer {
         let control = self.metrics.control();
         control.set_own_log_lines_dropped(self.log.dropped());
-        match self.metrics.encode() {
-            Ok(text) => answer(StatusCode::OK, OPEN_METRICS, text),
+        let (media_type, text) = match open {
+            true => (OPEN_METRICS, self.metrics.encode()),
+            false => (PLAIN_METRICS, self.metrics.encode_plain()),
+        };
+        match text {
+            Ok(text) => answer(StatusCode::OK, media_type, text),
             Err(error) => {
                 let body = format!("The metrics could not be written: {error}.\n");
                 answer(StatusCode::INTERNAL_SERVER_ERROR, TEXT, body)
             }
+        }
+    }
+}
+
+/// Whether an `Accept` field asks for OpenMetrics, and for nothing else that there is more.
+fn prefers_open_metrics(accept: &str) -> bool {
+    let weight = |wanted: &str| {
+        let ranges = accept.split(',').filter_map(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let is_wanted = parts.next()?.eq_ignore_ascii_case(wanted);
+            let weight = parts.find_map(|it| it.strip_prefix("q="));
+            is_wanted.then(|| weight.map_or(1.0, |it| it.parse().unwrap_or(0.0)))
+        });
+        ranges.fold(0.0, f32::max)
+    };
+    let open = weight("application/openmetrics-text");
+    open > 0.0 && open >= weight("text/plain")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn open_metrics_are_for_those_who_ask_for_them_and_like_nothing_better() {
+        for accept in [
+            "application/openmetrics-text",
+            "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1",
+            "text/plain, Application/OpenMetrics-Text; version=0.0.1",
+        ] {
+            assert!(prefers_open_metrics(accept), "{accept}");
+        }
+        for accept in [
+            "",
+            "*/*",
+            "text/plain;version=0.0.4;q=0.5,application/openmetrics-text;q=0.4",
+            "application/openmetrics-text;q=0",
+            "application/openmetrics-text;q=much",
+        ] {
+            assert!(!prefers_open_metrics(accept), "{accept}");
         }
     }
 }

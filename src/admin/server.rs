@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::HOST;
+use http::header::{ACCEPT, HOST};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -20,6 +20,17 @@ use super::{Answer, TEXT, answer};
 /// More readers at once than this wait.
 const CONNECTIONS: usize = 128;
 
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'r> {
+    /// The path.
+    pub path: &'r str,
+    /// The query, or nothing.
+    pub query: &'r str,
+    /// The `Accept` field, or nothing.
+    pub accept: &'r str,
+}
+
 /// What answers requests.
 pub trait Pages: Send + Sync + 'static {
     /// Whether requests under this `Host` are answered.
@@ -27,8 +38,8 @@ pub trait Pages: Send + Sync + 'static {
         true
     }
 
-    /// Answers a GET (or HEAD) request for a path and query.
-    fn get(&self, path: &str, query: &str) -> impl Future<Output = Answer> + Send;
+    /// Answers a GET (or HEAD) request.
+    fn get(&self, asked: Asked<'_>) -> impl Future<Output = Answer> + Send;
 }
 
 /// A bound port that nobody is answered on yet.
@@ -102,11 +113,16 @@ async fn respond(request: &Request<Incoming>, pages: &impl Pages) -> Answer {
             "Only GET is answered here.\n",
         );
     }
-    let host = request.headers().get(HOST);
-    if !pages.admits(host.and_then(|host| host.to_str().ok())) {
+    let field = |name| request.headers().get(name).and_then(|it| it.to_str().ok());
+    if !pages.admits(field(HOST)) {
         let body = "This port is asked as localhost only: http://localhost:PORT/.\n";
         return answer(StatusCode::MISDIRECTED_REQUEST, TEXT, body);
     }
     let uri = request.uri();
-    pages.get(uri.path(), uri.query().unwrap_or_default()).await
+    let asked = Asked {
+        path: uri.path(),
+        query: uri.query().unwrap_or_default(),
+        accept: field(ACCEPT).unwrap_or_default(),
+    };
+    pages.get(asked).await
 }

@@ -6,55 +6,63 @@
 //! which finds a field finds a value.
 
 use kube::CustomResourceExt;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::policy::GatewayPolicy;
-use super::rules;
+use super::rules::{self, Rule};
 
 /// The name of the definition.
 pub const NAME: &str = "gatewaypolicies.bywash.dev";
 
-/// What is checked by the API server, by where it applies.
-fn rules() -> [(&'static str, Value); 19] {
-    use rules::{answers, upstream, validations};
-    [
-        (".spec", validations(rules::SPEC)),
-        (".spec.targetRefs[]", validations(rules::TARGET)),
-        (".spec.timeouts", validations(rules::TIMEOUTS)),
-        (".spec.retry", validations(rules::RETRY)),
-        (".spec.retry.backoff", validations(rules::BACKOFF)),
-        (
-            ".spec.outlierDetection.failurePercent",
-            validations(upstream::FAILURE_PERCENT),
-        ),
-        (
-            ".spec.outlierDetection.ejection",
-            validations(upstream::EJECTION),
-        ),
-        (".spec.healthCheck", validations(upstream::HEALTH_CHECK)),
-        (".spec.healthCheck.http", validations(upstream::HTTP_PROBE)),
-        (
-            ".spec.connectionPool",
-            validations(upstream::CONNECTION_POOL),
-        ),
-        (".spec.loadBalancing", validations(upstream::LOAD_BALANCING)),
-        (
-            ".spec.loadBalancing.consistentHash",
-            validations(upstream::CONSISTENT_HASH),
-        ),
-        (
-            ".spec.loadBalancing.stickyCookie",
-            validations(upstream::STICKY_COOKIE),
-        ),
-        (".spec.fallback.service.port", validations(upstream::PORT)),
-        (".spec.upstreamTls", validations(upstream::UPSTREAM_TLS)),
-        (".spec.errorPages[]", validations(answers::ERROR_PAGE)),
-        (
-            ".spec.responseValidation.json",
-            validations(answers::JSON_VALIDATION),
-        ),
-        (".spec.bypass[]", validations(rules::BYPASS)),
-        (".spec.maintenance", validations(rules::MAINTENANCE)),
+/// What is checked about a part of a policy.
+pub(super) struct Applied {
+    /// Where the part stands, with `[]` for the items of a list.
+    pub(super) part: &'static str,
+    /// For the API server.
+    validations: Value,
+    /// The sentences of the rules that a part as written breaks; none for one that is no such part.
+    pub(super) broken: fn(&Value) -> Vec<&'static str>,
+}
+
+macro_rules! applied {
+    ($($part:literal $rules:path,)+) => {
+        [$(Applied {
+            part: $part,
+            validations: rules::validations($rules),
+            broken: |part| written($rules, part),
+        },)+]
+    };
+}
+
+fn written<T: DeserializeOwned>(rules: &'static [Rule<T>], part: &Value) -> Vec<&'static str> {
+    let part = T::deserialize(part);
+    part.map_or_else(|_| Vec::new(), |part| rules::broken(rules, &part).collect())
+}
+
+/// What is checked, by where it applies.
+pub(super) fn applied() -> [Applied; 19] {
+    use rules::{answers, upstream};
+    applied![
+        ".spec" rules::SPEC,
+        ".spec.targetRefs[]" rules::TARGET,
+        ".spec.timeouts" rules::TIMEOUTS,
+        ".spec.retry" rules::RETRY,
+        ".spec.retry.backoff" rules::BACKOFF,
+        ".spec.outlierDetection.failurePercent" upstream::FAILURE_PERCENT,
+        ".spec.outlierDetection.ejection" upstream::EJECTION,
+        ".spec.healthCheck" upstream::HEALTH_CHECK,
+        ".spec.healthCheck.http" upstream::HTTP_PROBE,
+        ".spec.connectionPool" upstream::CONNECTION_POOL,
+        ".spec.loadBalancing" upstream::LOAD_BALANCING,
+        ".spec.loadBalancing.consistentHash" upstream::CONSISTENT_HASH,
+        ".spec.loadBalancing.stickyCookie" upstream::STICKY_COOKIE,
+        ".spec.fallback.service.port" upstream::PORT,
+        ".spec.upstreamTls" upstream::UPSTREAM_TLS,
+        ".spec.errorPages[]" answers::ERROR_PAGE,
+        ".spec.responseValidation.json" answers::JSON_VALIDATION,
+        ".spec.bypass[]" rules::BYPASS,
+        ".spec.maintenance" rules::MAINTENANCE,
     ]
 }
 
@@ -69,19 +77,34 @@ const LISTS: [(&str, Option<&str>); 7] = [
     (".status.ancestors[].upstreams", Some("name")),
 ];
 
+/// What keeps the definition, and with it every policy, when whatever installed it is taken away: Helm
+/// deletes what its templates no longer hold, Argo CD also what a chart has under `crds/`. Applied
+/// by the client, it would not fit into the annotation in which that keeps what was applied.
+const KEPT: [(&str, &str); 2] = [
+    ("helm.sh/resource-policy", "keep"),
+    (
+        "argocd.argoproj.io/sync-options",
+        "Delete=false,Prune=false,ServerSideApply=true",
+    ),
+];
+
 /// The definition.
 pub fn definition() -> Value {
     // Serializing these types does not fail; were it to, the file would differ from the repository's.
     let mut definition = serde_json::to_value(GatewayPolicy::crd()).unwrap_or_default();
+    definition["metadata"]["annotations"] = KEPT.into_iter().collect();
     let schema = "/spec/versions/0/schema/openAPIV3Schema";
     if let Some(schema) = definition.pointer_mut(schema) {
         normalize(schema);
         if let Some(status) = schema.pointer_mut("/properties/status") {
             status["default"] = json!({"observedGeneration": -1});
         }
-        for (part, rules) in rules() {
+        for Applied {
+            part, validations, ..
+        } in applied()
+        {
             if let Some(Value::Object(part)) = schema.pointer_mut(&pointer(part)) {
-                part.insert("x-kubernetes-validations".into(), rules);
+                part.insert("x-kubernetes-validations".into(), validations);
             }
         }
         for (list, keys) in LISTS {
@@ -185,10 +208,13 @@ mod tests {
     #[test]
     fn every_rule_stands_where_it_applies() {
         let spec = json!({"properties": {"spec": part("spec")}});
-        for (part, rules) in rules() {
+        for Applied {
+            part, validations, ..
+        } in applied()
+        {
             let there = spec.pointer(&pointer(part));
             let there = there.map(|part| &part["x-kubernetes-validations"]);
-            assert_eq!(there, Some(&rules), "{part}");
+            assert_eq!(there, Some(&validations), "{part}");
         }
     }
 
@@ -203,6 +229,18 @@ mod tests {
         assert_eq!(conditions["x-kubernetes-list-map-keys"], json!(["type"]));
         let on = &part("spec")["properties"]["retry"]["properties"]["on"];
         assert_eq!(on["x-kubernetes-list-type"], "set");
+    }
+
+    #[test]
+    fn neither_helm_nor_argo_cd_deletes_it() {
+        let annotations = &definition()["metadata"]["annotations"];
+        assert_eq!(annotations["helm.sh/resource-policy"], "keep");
+        let options = annotations["argocd.argoproj.io/sync-options"].as_str();
+        let options: Vec<_> = options.unwrap().split(',').collect();
+        assert_eq!(
+            options,
+            ["Delete=false", "Prune=false", "ServerSideApply=true"]
+        );
     }
 
     #[test]

@@ -10,9 +10,11 @@ use super::status::GatewayPolicyStatus;
 use super::values::{DurationText, Quantity};
 
 pub mod answers;
+mod reading;
 pub mod upstream;
 
 use answers::{ErrorPage, ResponseValidation};
+pub use reading::{Misread, Reading};
 use upstream::{
     CircuitBreaker, ConnectionPool, Fallback, HealthCheck, LoadBalancing, OutlierDetection,
     SlowStart, UpstreamTls,
@@ -22,7 +24,7 @@ use upstream::{
 /// whole what a less specific policy says in it: Service goes before Ingress with sectionName, then
 /// Ingress, then the defaults of the IngressClass, then the built-in values named here. A field left
 /// out of a section that is present has its built-in value.
-#[derive(CustomResource, Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[derive(CustomResource, Serialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "bywash.dev",
     version = "v1alpha1",
@@ -116,6 +118,9 @@ pub struct GatewayPolicySpec {
     /// /.well-known/acme-challenge/ never is. Default: true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_redirect: Option<bool>,
+    /// What of it was not read.
+    #[serde(skip)]
+    pub reading: Reading,
 }
 
 /// What a policy is for.

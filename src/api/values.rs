@@ -8,6 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::duration::GatewayDuration;
 
+/// How durations are written (GEP-2257).
+pub(super) const DURATION: &str = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
+
+/// How quantities of bytes are written.
+pub(super) const QUANTITY: &str = "^[0-9]+(k|M|Ki|Mi)?$";
+
 /// A duration as the Gateway API writes it (GEP-2257): `500ms`, `10s`, `1h30m`. Any text, until it is
 /// read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,7 +77,7 @@ impl JsonSchema for DurationText {
         json_schema!({
             "type": "string",
             "maxLength": 28,
-            "pattern": "^([0-9]{1,5}(h|m|s|ms)){1,4}$",
+            "pattern": DURATION,
         })
     }
 }
@@ -89,7 +95,7 @@ impl JsonSchema for Quantity {
         json_schema!({
             "x-kubernetes-int-or-string": true,
             "maxLength": 16,
-            "pattern": "^[0-9]+(k|M|Ki|Mi)?$",
+            "pattern": QUANTITY,
         })
     }
 }

@@ -3,18 +3,14 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::{Config, RuntimeKind};
 use crate::failure::Cause;
 use crate::proxy::handler::{Gateway, Observers};
 use crate::proxy::serving::Serving;
 use crate::proxy::{self, DataPlane};
-use crate::report::Overload;
 use crate::routing::host::HostPattern;
 use crate::routing::policy::{AddressRules, Policy};
 use crate::routing::snapshot::{IngressName, Route, Snapshot, Target, VirtualHost};
@@ -23,9 +19,6 @@ use crate::upstream::registry::{self, Registry};
 
 use super::serving::Joiner;
 use super::telemetry::Telemetry;
-
-/// How often limits are looked at.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// Binds its ports and starts its workers. What they serve can be replaced in the cell.
 pub(super) fn start(
@@ -59,21 +52,6 @@ pub(super) fn start(
     );
     let data_plane = DataPlane::start(&settings, gateway)?;
     Ok((joiner, data_plane, in_force))
-}
-
-/// Tells which upstreams turn requests away, for ever.
-pub(super) async fn watch_limits(registry: Arc<Registry>, tell: watch::Sender<Vec<Overload>>) {
-    let mut ticks = interval(LOOK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let now = registry.overloads(Instant::now());
-        tell.send_if_modified(|said| {
-            let changed = *said != now;
-            *said = now;
-            changed
-        });
-    }
 }
 
 fn settings(config: &Config) -> proxy::Settings {

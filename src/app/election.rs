@@ -1,5 +1,6 @@
 //! Writing back to a cluster: taking part in the election, telling other replicas, and writing while leading.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -10,6 +11,7 @@ use crate::leader;
 use crate::status::{self, Publish, PublishAddress};
 use crate::stores::cluster::Connection;
 use crate::stores::facts::FactReader;
+use crate::stores::nodes::Nodes;
 use crate::stores::reports::{Others, Reports};
 use crate::stores::writer::{EventSource, Writer};
 use crate::stores::{Source, installation};
@@ -25,6 +27,9 @@ fn publish(config: &Cluster) -> Publish {
             namespace: service.namespace.clone(),
             name: service.name.clone(),
         };
+    }
+    if config.publish_node_addresses {
+        return Publish::Nodes;
     }
     if config.publish_addresses.is_empty() {
         return Publish::Nothing;
@@ -80,9 +85,20 @@ pub(super) fn start(
         source: source.clone(),
         facts: FactReader::of_cluster(source.clone(), connection),
         leading: leads.clone(),
-        others,
+        others: others.clone(),
+        service: config
+            .publish_service
+            .as_ref()
+            .map(|it| (it.namespace.clone(), it.name.clone())),
     };
-    let inputs = running.judge(metrics, place, tell);
+    let mut inputs = running.judge(metrics, place, tell);
+    if settings.publish == Publish::Nodes {
+        let (replica, by_name) = (config.instance.clone(), config.scope.namespace().is_none());
+        let nodes = Nodes::new(connection, namespace.to_owned(), replica, by_name);
+        let (found, addresses) = watch::channel(Vec::new());
+        inputs.nodes = Some(addresses);
+        running.spawn("finding nodes", find(nodes, leads.clone(), (others, found)));
+    }
     running.spawn("telling other replicas", reports.clone().tell(told));
     let hearing = hear(reports, leads.clone(), heard);
     running.spawn("hearing other replicas", hearing);
@@ -105,6 +121,24 @@ async fn hear(reports: Reports, mut leads: watch::Receiver<bool>, heard: watch::
             _ = leads.wait_for(|leads| !*leads) => {}
         }
         heard.send_replace(Others::new());
+    }
+}
+
+/// Finds the nodes of replicas, while leading.
+async fn find(
+    nodes: Nodes,
+    mut leads: watch::Receiver<bool>,
+    (others, found): (watch::Receiver<Others>, watch::Sender<Vec<IpAddr>>),
+) {
+    loop {
+        if leads.wait_for(|leads| *leads).await.is_err() {
+            return std::future::pending().await;
+        }
+        tokio::select! {
+            () = nodes.clone().watch(others.clone(), found.clone()) => {}
+            _ = leads.wait_for(|leads| !*leads) => {}
+        }
+        found.send_replace(Vec::new());
     }
 }
 

@@ -12,15 +12,15 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::admin::processed::Processed;
-use crate::diagnose::generations::{self, Generations};
-use crate::diagnose::judge::seed::Seeds;
+use crate::diagnose::answer_times::AnswerTimes;
+use crate::diagnose::generations::{self, Generations, Silent};
 use crate::diagnose::judge::{Judge, Judged, Scene};
 use crate::diagnose::merge::{Merged, Routes};
 use crate::diagnose::replica::{Gist, STALE, Teller, fit};
 use crate::diagnose::window::{Reading, Windows};
 use crate::report::facts::Facts;
 use crate::report::traffic::{ReplicaReport, RouteKey, UpstreamReport};
-use crate::report::{Kind, ObjectRef, Overload};
+use crate::report::{Kind, ObjectRef};
 use crate::status::Observed;
 use crate::stores::Source;
 use crate::stores::facts::FactReader;
@@ -29,6 +29,9 @@ use crate::telemetry::metrics::Metrics;
 use crate::upstream::registry::Registry;
 
 use super::observing::Listener;
+
+mod siblings;
+mod standing;
 
 /// How often is looked.
 const LOOK: Duration = Duration::from_secs(1);
@@ -40,7 +43,7 @@ const FRESH: Duration = Duration::from_secs(60);
 const LOOKUPS: usize = 4;
 
 /// Services that wait to be looked up.
-const WAITING: usize = 64;
+const WAITING: usize = 256;
 
 /// What this process sees of itself.
 pub(super) struct Sight {
@@ -49,7 +52,6 @@ pub(super) struct Sight {
     pub(super) failures: Listener,
     pub(super) processed: watch::Receiver<Processed>,
     pub(super) observed: watch::Receiver<Option<Arc<Observed>>>,
-    pub(super) overloads: watch::Receiver<Vec<Overload>>,
 }
 
 /// Who it is, among whom.
@@ -62,6 +64,8 @@ pub(super) struct Place {
     pub(super) facts: FactReader,
     pub(super) leading: watch::Receiver<bool>,
     pub(super) others: watch::Receiver<Others>,
+    /// The Service before the replicas, namespace and name, where it is known.
+    pub(super) service: Option<(String, String)>,
 }
 
 impl Place {
@@ -74,6 +78,7 @@ impl Place {
             source,
             leading: watch::channel(true).1,
             others: watch::channel(Others::new()).1,
+            service: None,
         }
     }
 }
@@ -90,8 +95,10 @@ pub(super) struct Audience {
 struct Memory {
     started: (Instant, Duration),
     windows: Windows,
+    answer_times: AnswerTimes,
     teller: Teller,
     generations: Generations,
+    silent: Silent,
     judge: Option<Judge>,
     facts: HashMap<(String, String), Facts>,
     asked: HashMap<(String, String), Instant>,
@@ -144,8 +151,10 @@ impl Memory {
         Self {
             started: (Instant::now(), since.unwrap_or_default()),
             windows: Windows::default(),
+            answer_times: AnswerTimes::default(),
             teller: Teller::default(),
             generations: Generations::default(),
+            silent: Silent::default(),
             judge: None,
             facts: HashMap::new(),
             asked: HashMap::new(),
@@ -172,18 +181,21 @@ impl Memory {
         let upstreams = sight.registry.health();
         let versions = Arc::clone(&sight.processed.borrow().versions);
         self.generations.see(&observed.policies, &versions);
-        let own = self.report(now, (place, &upstreams), &versions);
+        let mut own = self.report(now, (place, &upstreams), &versions);
+        own.overloads = sight.registry.overloads(Instant::now());
+        self.answer_times.count(now, sight.metrics.answers());
+        own.latencies = self.answer_times.compare(now, &own.failing_upstreams());
         self.tell(now, &own, audience);
         if !*place.leading.borrow() {
             self.judge = None;
+            self.silent = Silent::default();
             audience.judged.send_if_modified(|it| it.take().is_some());
             return;
         }
         self.asked.retain(|_, at| at.elapsed() < FRESH);
         let asked = &self.asked;
         self.facts.retain(|service, _| asked.contains_key(service));
-        let overloads = sight.overloads.borrow().clone();
-        let judged = self.judge(now, (&own, &upstreams), (place, &observed, &overloads));
+        let judged = self.judge(now, (&own, &upstreams), (sight, place, &observed));
         audience.hears(judged);
         let wanted = self.judge.iter().flat_map(Judge::wanted);
         for service in wanted {
@@ -211,12 +223,12 @@ impl Memory {
             policies: newest.to_owned(),
             routes: self.windows.report(now),
             upstreams,
-            left_out: 0,
+            ..ReplicaReport::default()
         }
     }
 
     fn tell(&mut self, now: u64, own: &ReplicaReport, audience: &Audience) {
-        let gist = Gist::of(&own.routes, &own.upstreams, self.generations.newest());
+        let gist = Gist::of(own, self.generations.newest());
         if audience.reports.receiver_count() > 0 && self.teller.is_due(now, &gist) {
             let report = Arc::new(fit(own.clone()));
             audience.reports.send_replace(Some(report));
@@ -224,33 +236,50 @@ impl Memory {
         }
     }
 
+    /// It leads from now on.
+    fn begin(&mut self, place: &Place) {
+        for (policy, generation) in standing::programmed(place) {
+            self.generations.reached(&policy, generation);
+        }
+    }
+
     fn judge(
         &mut self,
         now: u64,
         (own, upstreams): (&ReplicaReport, &[UpstreamReport]),
-        (place, observed, overloads): (&Place, &Observed, &[Overload]),
+        (sight, place, observed): (&Sight, &Place, &Observed),
     ) -> Judged {
+        if self.judge.is_none() {
+            self.begin(place);
+        }
         let others = place.others.borrow().clone();
+        let unheard = siblings::ready(place).into_iter();
+        let unheard = unheard.filter(|it| !others.contains_key(it));
+        let silent = self.silent.awaited(now, unheard);
         let stale = Duration::from_secs(STALE);
         let others = others.values().filter(|it| it.at.elapsed() < stale);
         let others: Vec<&ReplicaReport> = others.map(|it| &*it.report).collect();
-        let pending = self.generations.pending(others.iter().copied());
+        let reach = self.generations.reach(others.iter().copied(), &silent);
         let all = others.into_iter().chain([own]);
         let seen = Merged::of(all, upstreams);
         let routes = Routes::of(self.windows.routes());
+        let troubled = seen.failing().next().is_some();
+        let idle_timeouts = troubled.then(|| sight.registry.idle_timeouts());
         let scene = Scene {
+            idle_timeouts: &idle_timeouts.unwrap_or_default(),
             now,
             seen: &seen,
             routes: &routes,
             policies: &observed.policies,
-            overloads,
             facts: &self.facts,
         };
-        let judge = self.judge.get_or_insert_with(|| Judge::new(seeds(place)));
+        let judge = self
+            .judge
+            .get_or_insert_with(|| Judge::new(standing::seeds(place)));
         judge.look(&scene);
         Judged {
             said: judge.said().clone(),
-            pending,
+            reach,
         }
     }
 }
@@ -280,35 +309,8 @@ fn readings(metrics: &Metrics) -> impl Iterator<Item = (RouteKey, Reading)> {
             requests: traffic.requests,
             failures: traffic.failures,
             fallbacks: traffic.fallbacks,
+            unasked: traffic.unasked,
         };
         (key, reading)
     })
-}
-
-/// What stands on the objects now.
-fn seeds(place: &Place) -> Seeds {
-    let mut seeds = Seeds::default();
-    let object = |kind, metadata: &kube::api::ObjectMeta| ObjectRef {
-        kind,
-        namespace: metadata.namespace.as_deref().unwrap_or_default().into(),
-        name: metadata.name.as_deref().unwrap_or_default().into(),
-    };
-    for policy in place.source.policies() {
-        if let Some(status) = &policy.status {
-            let object = object(Kind::GatewayPolicy, &policy.metadata);
-            seeds.policy(&object, status, &place.installation);
-        }
-    }
-    for ingress in place.source.ingresses() {
-        let balancer = ingress
-            .status
-            .as_ref()
-            .and_then(|it| it.load_balancer.as_ref());
-        let points = balancer.iter().flat_map(|it| it.ingress.iter().flatten());
-        let mut ports = points.flat_map(|it| it.ports.iter().flatten());
-        if let Some(error) = ports.find_map(|it| it.error.as_ref()) {
-            seeds.ingress(&object(Kind::Ingress, &ingress.metadata), error);
-        }
-    }
-    seeds
 }

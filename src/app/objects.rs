@@ -1,14 +1,14 @@
 //! Where the objects come from: a cluster or a directory, and the tasks that keep them up to date.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::net::lookup_host;
 use tokio::time::timeout;
 
-use crate::config::{Class, Cluster, HostOwnership};
+use crate::config::{Class, Cluster, HostOwnership, Scope};
+use crate::dns;
 use crate::routing::policy::AddressRules;
 use crate::stores::cluster::{self, ConnectError, Connection};
 use crate::stores::directory::{Directory, OpenError};
@@ -21,7 +21,7 @@ use super::tasks::Tasks;
 const LOOKUP: Duration = Duration::from_secs(2);
 
 /// What translation is told.
-pub(super) fn translation(class: &Class, origin: translate::Origin) -> translate::Settings {
+pub fn translation(class: &Class, origin: translate::Origin) -> translate::Settings {
     let secret = class.default_tls_secret.clone();
     translate::Settings {
         controller_name: class.controller_name.clone(),
@@ -34,6 +34,28 @@ pub(super) fn translation(class: &Class, origin: translate::Origin) -> translate
         allow_external_name: class.allow_external_name,
         default_tls_secret: secret.map(|secret| (secret.namespace, secret.name)),
         ..translate::Settings::default()
+    }
+}
+
+/// What translation is told of a cluster, or of a part of it.
+pub fn translation_of(class: &Class, scope: &Scope) -> translate::Settings {
+    let class_source = match scope {
+        Scope::Cluster { .. } => translate::ClassSource::Object,
+        Scope::Namespace {
+            class_policy,
+            default_class,
+            ..
+        } => translate::ClassSource::Operator {
+            is_default: *default_class,
+            policy: class_policy
+                .clone()
+                .map(|policy| (policy.namespace, policy.name)),
+        },
+    };
+    translate::Settings {
+        class: class_source,
+        secret_namespaces: scope.secrets().cloned(),
+        ..translation(class, translate::Origin::Cluster)
     }
 }
 
@@ -53,7 +75,11 @@ pub(super) async fn of_cluster(
     let connection = Connection::prepare(config.kubeconfig.clone()).await?;
     let published = config.publish_service.clone();
     let (source, watches) = connection.watch(cluster::Settings {
-        namespace: config.watch_namespace.clone(),
+        namespace: config.scope.namespace().map(str::to_owned),
+        secret_namespaces: config
+            .scope
+            .secrets()
+            .map(|listed| listed.iter().cloned().collect()),
         published: published.map(|service| (service.namespace, service.name)),
         field_manager: installation::name(&class.controller_name, &class.ingress_class),
         patience: None,
@@ -75,8 +101,8 @@ pub(super) async fn address_rules(connection: &Connection) -> AddressRules {
     let server = connection.server();
     let port = server.port_u16().unwrap_or(443);
     let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
-    if let Ok(Ok(addresses)) = timeout(LOOKUP, lookup_host((host, port))).await {
-        prohibited.extend(addresses.map(|address| address.ip()));
+    if let Ok(Ok(addresses)) = timeout(LOOKUP, dns::addresses(host, port)).await {
+        prohibited.extend(addresses.iter().map(SocketAddr::ip));
     }
     let towards: Vec<IpAddr> = prohibited.iter().copied().collect();
     prohibited.extend(towards.into_iter().filter_map(own_address));

@@ -1,5 +1,5 @@
-//! What is made of the failures that the data plane tells of: one task keeps them for whoever debugs,
-//! and passes them on to whoever else listens.
+//! What is made of the failures that the data plane tells of: one task keeps them for whoever debugs, gives
+//! metrics their exemplars, and passes them on to whoever else listens.
 //!
 //! A listener that is too slow loses the oldest ones, which are counted as those are for which the
 //! queue before had no place.
@@ -71,6 +71,7 @@ pub(super) async fn run(
 ) {
     while let Some(outcome) = failures.recv().await {
         recorder.record(&outcome);
+        outcomes.metrics.exemplify(&outcome);
         let _nobody_listens = outcomes.told.send(outcome);
     }
 }

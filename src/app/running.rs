@@ -22,7 +22,6 @@ use crate::admin::state;
 use crate::config::{Config, Drain};
 use crate::proxy::DataPlane;
 use crate::reconcile;
-use crate::report::Overload;
 use crate::report::traffic::ReplicaReport;
 use crate::routing::policy::AddressRules;
 use crate::status::Observed;
@@ -99,7 +98,6 @@ pub struct Running {
     readiness: watch::Sender<Readiness>,
     state: watch::Receiver<State>,
     observed: watch::Receiver<Option<Arc<Observed>>>,
-    overloads: watch::Receiver<Vec<Overload>>,
     outcomes: Outcomes,
     processed: watch::Receiver<Processed>,
     registry: Arc<Registry>,
@@ -191,11 +189,6 @@ impl Running {
             observing::run(failed, recorder, outcomes.clone()),
         );
         tasks.spawn("reconciling", reconcile::run(source, translation, publish));
-        let (overloaded, overloads) = watch::channel(Vec::new());
-        tasks.spawn(
-            "watching limits",
-            data_plane::watch_limits(Arc::clone(&joiner.registry), overloaded),
-        );
         let registry = Arc::clone(&joiner.registry);
         let follow = serving::follow(joiner, reconciled, in_force, announcements);
         tasks.spawn("serving", follow);
@@ -206,7 +199,6 @@ impl Running {
             readiness,
             state: shown,
             observed: seen,
-            overloads,
             outcomes,
             processed: known,
             registry,
@@ -244,15 +236,14 @@ impl Running {
             failures: self.outcomes.listen(),
             processed: self.processed.clone(),
             observed: self.observed.clone(),
-            overloads: self.overloads.clone(),
         };
         let (judged, known) = watch::channel(None);
         let audience = Audience { reports, judged };
         self.spawn("judging", judging::run(sight, place, audience));
         Inputs {
             observed: self.observed.clone(),
-            overloads: self.overloads.clone(),
             judged: known,
+            nodes: None,
         }
     }
 

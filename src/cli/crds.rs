@@ -11,7 +11,7 @@ use super::Failure;
 
 const NEXT_STEPS: &str = "\
 Next steps:
-  bywash crds | kubectl apply --server-side -f -
+  bywash crds | kubectl apply --server-side --force-conflicts -f -
   kubectl explain gwp.spec";
 
 /// Print the definitions of GatewayPolicy, to install them

@@ -4,7 +4,6 @@
 //! says so, the rest is pure.
 
 use std::io::{self, IsTerminal, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anstream::AutoStream;
@@ -12,9 +11,10 @@ use clap::{Args, ValueEnum};
 use tokio::runtime::Builder;
 
 use crate::config::flags::dns_name;
-use crate::stores::reader::{Access, Reader};
+use crate::stores::reader::Reader;
 
-use super::{FAILED, Failure, sentence};
+use super::kubectl::KubectlFlags;
+use super::{Color, FAILED, Failure, sentence};
 use facts::Facts;
 use live::Installation;
 use target::Target;
@@ -30,11 +30,15 @@ mod live;
 mod paint;
 mod picture;
 mod policy;
+mod signs;
 mod target;
 #[cfg(test)]
 mod tests;
 mod whole;
 mod words;
+
+/// What our controllers are called like, and our conditions on the ports of an Ingress.
+const OURS: &str = "bywash.dev/";
 
 const NEXT_STEPS: &str = "\
 It reads with your own rights, and says what you may not read. Where it can, it adds what the
@@ -56,14 +60,6 @@ pub(super) struct Explain {
     /// What to explain: ingress/NAME, gatewaypolicy/NAME, or all of a kind [default: all Ingresses]
     #[arg(value_name = "KIND/NAME", num_args = 0..=2)]
     target: Vec<String>,
-
-    /// The namespace [default: that of the context]
-    #[arg(short, long, value_name = "NAME", value_parser = dns_name)]
-    namespace: Option<String>,
-
-    /// All namespaces
-    #[arg(short = 'A', long, conflicts_with = "namespace")]
-    all_namespaces: bool,
 
     /// How it is told
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "text")]
@@ -87,22 +83,8 @@ pub(super) struct Explain {
     #[arg(long, value_name = "NAME", help_heading = "Cluster")]
     controller_name: Option<String>,
 
-    /// The kubeconfig to use [default: $KUBECONFIG or ~/.kube/config]
-    #[arg(
-        long,
-        env = "BYWASH_KUBECONFIG",
-        value_name = "FILE",
-        help_heading = "Cluster"
-    )]
-    kubeconfig: Option<PathBuf>,
-
-    /// The context of it to use [default: the current one]
-    #[arg(long, value_name = "NAME", help_heading = "Cluster")]
-    context: Option<String>,
-
-    /// The user to be, for those who may
-    #[arg(long = "as", value_name = "USER", help_heading = "Cluster")]
-    impersonate: Option<String>,
+    #[command(flatten)]
+    kubectl: KubectlFlags,
 }
 
 /// How an explanation is told.
@@ -112,15 +94,6 @@ enum Output {
     Text,
     /// For scripts.
     Json,
-}
-
-/// When an explanation is coloured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Color {
-    /// On a terminal, unless NO_COLOR is set.
-    Auto,
-    Always,
-    Never,
 }
 
 impl Explain {
@@ -138,16 +111,13 @@ impl Explain {
     }
 
     async fn facts(&self, target: &Target) -> Result<Facts, Failure> {
-        let access = Access {
-            kubeconfig: self.kubeconfig.clone(),
-            context: self.context.clone(),
-            impersonate: self.impersonate.clone(),
-        };
-        let reader = Reader::connect(&access)
-            .await
-            .map_err(|error| Failure::usage(&error))?;
-        let namespace = self.namespace.as_deref().unwrap_or(reader.namespace());
-        let namespace = (!self.all_namespaces).then_some(namespace);
+        let reader = self.kubectl.reader().await?;
+        let namespace = self
+            .kubectl
+            .namespace
+            .as_deref()
+            .unwrap_or(reader.namespace());
+        let namespace = (!self.kubectl.all_namespaces).then_some(namespace);
         let facts = gather::read(&reader, target.kind, namespace).await;
         let mut facts = facts.map_err(|error| Failure::failed(&error))?;
         facts.controller.clone_from(&self.controller_name);
@@ -198,10 +168,9 @@ impl Explain {
                 paint::paint(&lines, width)
             }
         };
-        let choice = match (self.output, self.color) {
-            (Output::Json, _) | (_, Color::Never) => anstream::ColorChoice::Never,
-            (_, Color::Auto) => anstream::ColorChoice::Auto,
-            (_, Color::Always) => anstream::ColorChoice::Always,
+        let choice = match self.output {
+            Output::Json => anstream::ColorChoice::Never,
+            Output::Text => self.color.choice(),
         };
         let mut out = AutoStream::new(stdout, choice);
         let _nobody_reads = out.write_all(text.as_bytes()).and_then(|()| out.flush());

@@ -38,7 +38,8 @@ impl Run {
     pub(super) fn execute(self) -> Result<ExitCode, Failure> {
         let config =
             Config::resolve(self.serving, DEFAULTS).map_err(|error| Failure::usage(&error))?;
-        let cluster = Cluster::from(self.cluster);
+        let cluster = Cluster::resolve(self.cluster, &config.class)
+            .map_err(|error| Failure::usage(&error))?;
         Ok(ended(app::run(&config, &cluster)?))
     }
 }

@@ -137,38 +137,9 @@ pub struct ServingFlags {
     )]
     pub drain_timeout: GatewayDuration,
 
-    /// The IngressClass that is served
-    #[arg(long, env = "BYWASH_INGRESS_CLASS", value_name = "NAME", default_value = "bywash", value_parser = dns_name, help_heading = "Ingresses")]
-    pub ingress_class: String,
-
-    /// The spec.controller that this IngressClass must have
-    #[arg(long, env = "BYWASH_CONTROLLER_NAME", value_name = "NAME", default_value = "bywash.dev/ingress-controller", value_parser = controller_name, help_heading = "Ingresses")]
-    pub controller_name: String,
-
-    /// Who owns a host that several Ingresses name: each its own paths (ingress), or the namespace
-    /// of the oldest all of it (namespace)
-    #[arg(
-        long,
-        env = "BYWASH_HOST_OWNERSHIP",
-        value_name = "OWNER",
-        value_enum,
-        default_value = "ingress",
-        help_heading = "Ingresses"
-    )]
-    pub host_ownership: HostOwnership,
-
-    /// Follow Services of type ExternalName, which lets whoever may write Services choose any host
-    #[arg(long, env = "BYWASH_ALLOW_EXTERNAL_NAME", help_heading = "Ingresses")]
-    pub allow_external_name: bool,
-
-    /// The Secret of the certificate for hosts without one [default: one made at start-up]
-    #[arg(
-        long,
-        env = "BYWASH_DEFAULT_TLS_SECRET",
-        value_name = "NAMESPACE/NAME",
-        help_heading = "Ingresses"
-    )]
-    pub default_tls_secret: Option<NamespacedName>,
+    /// Which Ingresses are served.
+    #[command(flatten)]
+    pub class: ClassFlags,
 
     /// How each request is logged to stdout
     #[arg(
@@ -205,6 +176,43 @@ pub struct ServingFlags {
     pub log_format: Option<LogFormat>,
 }
 
+/// Which Ingresses are served, and how they are read.
+#[derive(Args, Clone, Debug)]
+pub struct ClassFlags {
+    /// The IngressClass that is served
+    #[arg(long, env = "BYWASH_INGRESS_CLASS", value_name = "NAME", default_value = "bywash", value_parser = dns_name, help_heading = "Ingresses")]
+    pub ingress_class: String,
+
+    /// The spec.controller that this IngressClass must have
+    #[arg(long, env = "BYWASH_CONTROLLER_NAME", value_name = "NAME", default_value = "bywash.dev/ingress-controller", value_parser = controller_name, help_heading = "Ingresses")]
+    pub controller_name: String,
+
+    /// Who owns a host that several Ingresses name: each its own paths (ingress), or the namespace
+    /// of the oldest all of it (namespace)
+    #[arg(
+        long,
+        env = "BYWASH_HOST_OWNERSHIP",
+        value_name = "OWNER",
+        value_enum,
+        default_value = "ingress",
+        help_heading = "Ingresses"
+    )]
+    pub host_ownership: HostOwnership,
+
+    /// Follow Services of type ExternalName, which lets whoever may write Services choose any host
+    #[arg(long, env = "BYWASH_ALLOW_EXTERNAL_NAME", help_heading = "Ingresses")]
+    pub allow_external_name: bool,
+
+    /// The Secret of the certificate for hosts without one [default: one made at start-up]
+    #[arg(
+        long,
+        env = "BYWASH_DEFAULT_TLS_SECRET",
+        value_name = "NAMESPACE/NAME",
+        help_heading = "Ingresses"
+    )]
+    pub default_tls_secret: Option<NamespacedName>,
+}
+
 /// What `run` needs besides.
 #[derive(Args, Clone, Debug)]
 pub struct ClusterFlags {
@@ -217,9 +225,20 @@ pub struct ClusterFlags {
     )]
     pub kubeconfig: Option<PathBuf>,
 
-    /// Read only the objects of one namespace [default: of all]
-    #[arg(long, env = "BYWASH_WATCH_NAMESPACE", value_name = "NAMESPACE", value_parser = dns_name, help_heading = "Cluster")]
-    pub watch_namespace: Option<String>,
+    /// Whether one namespace is all that is read.
+    #[command(flatten)]
+    pub scope: ScopeFlags,
+
+    /// Read Secrets in these namespaces only, comma-separated [default: wherever Ingresses are read]
+    #[arg(
+        long,
+        env = "BYWASH_SECRET_NAMESPACES",
+        value_name = "NAMESPACE,…",
+        value_delimiter = ',',
+        value_parser = dns_name,
+        help_heading = "Cluster"
+    )]
+    pub secret_namespaces: Vec<String>,
 
     /// The Service in front of this controller, whose addresses are written to the status of
     /// Ingresses
@@ -242,6 +261,16 @@ pub struct ClusterFlags {
     )]
     pub publish_address: Vec<PublishedAddress>,
 
+    /// Write the addresses of the nodes of ready replicas to the status of Ingresses, for hostPort: the
+    /// external ones, else the internal
+    #[arg(
+        long,
+        env = "BYWASH_PUBLISH_NODE_ADDRESSES",
+        conflicts_with_all = ["publish_service", "publish_address"],
+        help_heading = "Cluster"
+    )]
+    pub publish_node_addresses: bool,
+
     /// Whether addresses are written to the status of Ingresses; false allows a trial beside another
     /// controller (Events are written all the same)
     #[arg(long, env = "BYWASH_UPDATE_STATUS", value_name = "BOOL", default_value_t = true, action = ArgAction::Set, help_heading = "Cluster")]
@@ -260,6 +289,30 @@ pub struct ClusterFlags {
         help_heading = "Cluster"
     )]
     pub instance: Option<String>,
+}
+
+/// Whether one namespace is all that is read, and what the IngressClass would say there.
+#[derive(Args, Clone, Debug)]
+pub struct ScopeFlags {
+    /// Read only the objects of one namespace, and no IngressClass, so that no right in the whole
+    /// cluster is needed: served are its Ingresses that name --ingress-class [default: of all]
+    #[arg(long, env = "BYWASH_WATCH_NAMESPACE", value_name = "NAMESPACE", value_parser = dns_name, help_heading = "Cluster")]
+    pub watch_namespace: Option<String>,
+
+    /// With --watch-namespace: the GatewayPolicy there with the defaults of the class, which otherwise
+    /// the IngressClass names in spec.parameters
+    #[arg(
+        long,
+        env = "BYWASH_CLASS_POLICY",
+        value_name = "NAMESPACE/NAME",
+        help_heading = "Cluster"
+    )]
+    pub class_policy: Option<NamespacedName>,
+
+    /// With --watch-namespace: whether Ingresses without a class are served too, which otherwise the
+    /// annotation of the IngressClass says
+    #[arg(long, env = "BYWASH_DEFAULT_CLASS", value_name = "BOOL", default_value_t = false, action = ArgAction::Set, help_heading = "Cluster")]
+    pub default_class: bool,
 }
 
 fn workers(text: &str) -> Result<NonZeroUsize, &'static str> {

@@ -3,6 +3,7 @@
 use clap::Parser;
 use clap::error::ErrorKind;
 
+use super::addresses::PublishedAddress;
 use super::*;
 
 #[derive(Parser)]
@@ -25,6 +26,10 @@ fn config(flags: &[&str]) -> Result<Config, Contradiction> {
     Config::resolve(parse(flags).unwrap().serving, defaults)
 }
 
+fn cluster(flags: &[&str]) -> Result<Cluster, Contradiction> {
+    Cluster::resolve(parse(flags).unwrap().cluster, &config(flags)?.class)
+}
+
 #[test]
 fn without_flags_it_is_what_the_documentation_says() {
     let config = config(&[]).unwrap();
@@ -43,7 +48,8 @@ fn without_flags_it_is_what_the_documentation_says() {
     assert_eq!(config.logs.access_log, AccessLogFormat::Json);
     assert_eq!(config.runtime, RuntimeKind::PerCore);
     assert!(!config.class.allow_external_name);
-    let cluster = Cluster::from(parse(&[]).unwrap().cluster);
+    let cluster = cluster(&[]).unwrap();
+    assert_eq!(cluster.scope, Scope::Cluster { secrets: None });
     assert!(cluster.update_status && !cluster.instance.is_empty());
 }
 
@@ -84,6 +90,74 @@ fn contradictions_are_told_in_a_sentence() {
 }
 
 #[test]
+fn one_namespace_is_read_with_what_its_class_would_say() {
+    let flags = [
+        "--watch-namespace=shop",
+        "--class-policy=shop/defaults",
+        "--default-class=true",
+        "--default-tls-secret=shop/wildcard",
+    ];
+    let scope = cluster(&flags).unwrap().scope;
+    assert_eq!((scope.namespace(), scope.secrets()), (Some("shop"), None));
+    let Scope::Namespace {
+        class_policy,
+        default_class,
+        ..
+    } = scope
+    else {
+        panic!("{scope:?}");
+    };
+    assert!(default_class && class_policy.unwrap().name == "defaults");
+    let listed = cluster(&["--secret-namespaces=shop,pay,shop"]).unwrap();
+    let listed = listed.scope.secrets().unwrap().clone();
+    assert!(listed.iter().eq(["pay", "shop"]));
+}
+
+#[test]
+fn what_one_namespace_leaves_out_is_told_with_what_to_do() {
+    let told = |flags: &[&str]| cluster(flags).unwrap_err().to_string();
+    assert_eq!(
+        told(&["--class-policy=shop/defaults"]),
+        "--class-policy goes with --watch-namespace only; without it, name the policy in \
+         spec.parameters of the IngressClass"
+    );
+    assert_eq!(
+        told(&["--default-class=true"]),
+        "--default-class goes with --watch-namespace only; without it, annotate the IngressClass \
+         with ingressclass.kubernetes.io/is-default-class=true"
+    );
+    assert_eq!(
+        told(&["--watch-namespace=shop", "--class-policy=platform/defaults"]),
+        "--class-policy names platform/defaults, but --watch-namespace leaves that namespace out; \
+         keep the policy in the watched namespace, where what it names is read too"
+    );
+    assert_eq!(
+        told(&["--watch-namespace=shop", "--secret-namespaces=shop"]),
+        "--secret-namespaces and --watch-namespace contradict each other: Secrets are read in the \
+         watched namespace; leave --secret-namespaces out"
+    );
+    for (limit, remedy) in [
+        ("--secret-namespaces", "add it there"),
+        (
+            "--watch-namespace",
+            "name a Secret of the watched namespace",
+        ),
+    ] {
+        assert_eq!(
+            told(&[
+                "--default-tls-secret=tls/wildcard",
+                &format!("{limit}=shop")
+            ]),
+            format!(
+                "--default-tls-secret names tls/wildcard, but {limit} leaves that namespace out; \
+                 {remedy}"
+            )
+        );
+    }
+    assert!(cluster(&["--default-class=false"]).is_ok());
+}
+
+#[test]
 fn what_cannot_be_right_is_refused() {
     for flag in [
         "--http-address=8080",
@@ -97,6 +171,8 @@ fn what_cannot_be_right_is_refused() {
         "--default-tls-secret=wildcard",
         "--publish-address=300.1.2.3",
         "--publish-service=a/b/c",
+        "--class-policy=defaults",
+        "--secret-namespaces=shop,,pay",
         "--watch-namespace=a b",
         "--log-level=a=b=c",
         "--access-log=xml",
@@ -127,13 +203,30 @@ fn proxies_are_named_by_address_or_range() {
 
 #[test]
 fn a_published_address_is_an_ip_or_a_host_name() {
-    let line = parse(&["--publish-address=192.0.2.1,lb.example.com"]).unwrap();
+    let cluster = cluster(&["--publish-address=192.0.2.1,lb.example.com"]).unwrap();
     assert_eq!(
-        Cluster::from(line.cluster).publish_addresses,
+        cluster.publish_addresses,
         [
             PublishedAddress::Ip("192.0.2.1".parse().unwrap()),
             PublishedAddress::Hostname("lb.example.com".into()),
         ]
+    );
+}
+
+#[test]
+fn the_addresses_of_ingresses_come_from_one_place() {
+    for other in [
+        "--publish-service=ingress/bywash",
+        "--publish-address=192.0.2.1",
+    ] {
+        let both = parse(&["--publish-node-addresses", other]);
+        let refused = both.err().map(|error| error.kind());
+        assert_eq!(refused, Some(ErrorKind::ArgumentConflict), "{other}");
+    }
+    assert!(
+        cluster(&["--publish-node-addresses"])
+            .unwrap()
+            .publish_node_addresses
     );
 }
 

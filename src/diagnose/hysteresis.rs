@@ -18,7 +18,7 @@ const FEW: u64 = 20;
 /// The least seconds between two changes of one object.
 const APART: u64 = 5;
 
-/// The most changes of one object in the time of [`LONG`].
+/// The most changes of one matter of an object in the time of [`LONG`].
 const MOST: usize = 6;
 
 /// See [`MOST`].
@@ -88,10 +88,25 @@ impl State {
     }
 }
 
+/// What of an object changes for reasons of its own: what comes and goes in one of them keeps nothing of
+/// the others from being told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Matter {
+    /// Requests that fail, and upstreams without endpoints.
+    Failures,
+    /// Limits that turn requests away.
+    Limits,
+}
+
+impl Matter {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Failures, Self::Limits];
+}
+
 /// How often one object has changed of late.
 #[derive(Clone, Debug, Default)]
 pub struct Pace {
-    changes: VecDeque<u64>,
+    changes: VecDeque<(u64, Matter)>,
 }
 
 /// Whether an object may change now.
@@ -108,28 +123,29 @@ pub enum Permit {
 impl Pace {
     /// Whether there may be a change now. The last one of those allowed is kept for trouble that
     /// begins, so that what stays said while it alternates is never that all is well.
-    pub fn ask(&mut self, now: u64, begins: bool) -> Permit {
-        while self.changes.front().is_some_and(|at| at + LONG <= now) {
+    pub fn ask(&mut self, now: u64, (matter, begins): (Matter, bool)) -> Permit {
+        while self.changes.front().is_some_and(|(at, _)| at + LONG <= now) {
             self.changes.pop_front();
         }
         let most = if begins { MOST } else { MOST - 1 };
-        if self.changes.len() >= most {
+        let of_it = self.changes.iter().filter(|(_, of)| *of == matter);
+        if of_it.count() >= most {
             return Permit::Alternates;
         }
         match self.changes.back() {
-            Some(last) if last + APART > now => Permit::Soon,
+            Some((last, _)) if last + APART > now => Permit::Soon,
             _ => Permit::Granted,
         }
     }
 
     /// It has changed.
-    pub fn changed(&mut self, now: u64) {
-        self.changes.push_back(now);
+    pub fn changed(&mut self, now: u64, matter: Matter) {
+        self.changes.push_back((now, matter));
     }
 
     /// Whether it changed at all of late.
     pub fn is_calm(&self, now: u64) -> bool {
-        self.changes.back().is_none_or(|at| at + LONG <= now)
+        self.changes.back().is_none_or(|(at, _)| at + LONG <= now)
     }
 }
 

@@ -6,24 +6,31 @@
 //! that explain it. What stands on the objects already is where a new leader begins.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use crate::failure::{Cause, Trouble};
 use crate::report::facts::{Facts, Problem};
 use crate::report::policy::{PolicyReport, PolicyTarget};
-use crate::report::{Kind, ObjectRef, Overload};
-use crate::routing::snapshot::ServicePort;
+use crate::report::{Kind, ObjectRef};
+use crate::routing::snapshot::{ServicePort, UpstreamId};
 
-use super::hysteresis::{Pace, Permit};
+use super::generations::Reach;
+use super::hysteresis::{Matter, Pace, Permit};
 use super::merge::{Merged, Routes, Scope, Sum, ingress};
 use part::{Part, Seen};
 
 pub use part::{Said, UpstreamVerdict, Verdict};
 
+mod breaker;
 mod part;
 pub mod seed;
 
 /// After which words about a state that lasts are put anew.
 const REFRESH: u64 = 5 * 60;
+
+/// After which counts of endpoints that changed are put anew, beside what is said in words: often enough for
+/// whoever looks, and bounded where endpoints come and go.
+const RECOUNT: u64 = 2 * 60;
 
 /// How long words wait for facts, and for a request that shows what they are about.
 const PATIENCE: u64 = 3;
@@ -39,8 +46,8 @@ pub struct Scene<'a> {
     pub routes: &'a Routes<'a>,
     /// What became of each policy.
     pub policies: &'a [PolicyReport],
-    /// The upstreams that turn requests away.
-    pub overloads: &'a [Overload],
+    /// For how long connections to upstreams may idle.
+    pub idle_timeouts: &'a BTreeMap<String, Duration>,
     /// What is known of Services, by namespace and name.
     pub facts: &'a HashMap<(String, String), Facts>,
 }
@@ -61,8 +68,16 @@ pub struct Judgement {
 pub struct Judged {
     /// What is to be said.
     pub said: Judgement,
-    /// The replicas that do not serve the generation of a policy yet, by policy.
-    pub pending: BTreeMap<ObjectRef, Vec<String>>,
+    /// How far the present generation of each policy has come.
+    pub reach: BTreeMap<ObjectRef, Reach>,
+}
+
+impl Judged {
+    /// Whether it is known who serves this generation.
+    pub fn has_looked_at(&self, policy: &PolicyReport) -> bool {
+        let reach = self.reach.get(&policy.object);
+        reach.is_some_and(|it| it.generation == policy.generation)
+    }
 }
 
 /// Decides what is said.
@@ -75,13 +90,25 @@ pub struct Judge {
     wanted: Vec<(String, String)>,
 }
 
+/// What an object is judged by.
+#[derive(Debug, Default)]
+struct Subject<'a> {
+    /// The targets that it has besides itself.
+    targets: Vec<PolicyTarget>,
+    /// The upstreams that it limits.
+    limited: &'a [UpstreamId],
+}
+
 /// What is said of one object, the whole first.
 #[derive(Debug, Default)]
 struct Object {
     pace: Pace,
     parts: BTreeMap<Option<PolicyTarget>, Part>,
     refreshed: u64,
-    alternates: bool,
+    /// When counts were put last.
+    counted: u64,
+    /// What of it has changed too often, and stays as it is said.
+    alternates: BTreeSet<Matter>,
     /// Since when its words wait.
     waiting: Option<u64>,
 }
@@ -102,9 +129,9 @@ impl Judge {
         self.wanted.clear();
         let mut objects = std::mem::take(&mut self.objects);
         let mut kept = BTreeMap::new();
-        for (object, targets) in self.subjects(scene, &objects) {
+        for (object, subject) in self.subjects(scene, &objects) {
             let mut state = objects.remove(&object).unwrap_or_default();
-            self.look_at(scene, (&object, &targets), &mut state);
+            self.look_at(scene, (&object, &subject), &mut state);
             if object.kind == Kind::GatewayPolicy || !state.is_over(scene.now) {
                 kept.insert(object, state);
             }
@@ -126,18 +153,22 @@ impl Judge {
         &self.wanted
     }
 
-    /// What has to be looked at, each with the targets that it has besides itself.
-    fn subjects(
+    /// What has to be looked at.
+    fn subjects<'a>(
         &self,
-        scene: &Scene<'_>,
+        scene: &Scene<'a>,
         known: &BTreeMap<ObjectRef, Object>,
-    ) -> BTreeMap<ObjectRef, Vec<PolicyTarget>> {
-        let mut subjects: BTreeMap<ObjectRef, Vec<PolicyTarget>> = BTreeMap::new();
+    ) -> BTreeMap<ObjectRef, Subject<'a>> {
+        let mut subjects: BTreeMap<ObjectRef, Subject<'a>> = BTreeMap::new();
         for policy in scene.policies {
             let targets = policy.targets.iter().filter(|it| it.rejection.is_none());
             let targets: Vec<_> = targets.map(|it| it.target.clone()).collect();
             if !targets.is_empty() {
-                subjects.insert(policy.object.clone(), targets);
+                let subject = Subject {
+                    targets,
+                    limited: &policy.limited,
+                };
+                subjects.insert(policy.object.clone(), subject);
             }
         }
         let known = known.keys().chain(self.seeds.objects());
@@ -151,9 +182,11 @@ impl Judge {
     fn look_at(
         &mut self,
         scene: &Scene<'_>,
-        (object, targets): (&ObjectRef, &[PolicyTarget]),
+        (object, subject): (&ObjectRef, &Subject<'_>),
         state: &mut Object,
     ) {
+        let Subject { targets, limited } = subject;
+        let breaks = (!limited.is_empty()).then(|| scene.seen.turning_away(limited));
         let whole = match object.kind {
             Kind::Ingress => vec![Scope::Ingress(&object.namespace, &object.name)],
             _ => targets.iter().map(Scope::of).collect(),
@@ -166,11 +199,20 @@ impl Judge {
                 let seeds = self.seeds.take(object, target.as_ref());
                 Part::new(scene.now, seeds)
             });
-            part.judge(scene.now, Seen::of(scene, &scopes));
+            let seen = match object.kind {
+                Kind::Ingress => Seen::of_requests(scene, &scopes),
+                _ => Seen::of(scene, &scopes),
+            };
+            let turning_away = breaks.clone().filter(|_| target.is_none());
+            part.judge(scene.now, seen, turning_away);
             state.parts.insert(target, part);
         }
-        if !state.is_due(scene.now, object.kind == Kind::GatewayPolicy) {
+        let policy = object.kind == Kind::GatewayPolicy;
+        if !state.is_due(scene.now, policy) {
             state.waiting = None;
+            if policy {
+                state.recount(scene.now);
+            }
         } else if self.is_explained(scene, state) {
             state.tell(scene);
         }
@@ -216,23 +258,59 @@ impl Object {
         self.pace.is_calm(now) && self.parts.values().all(Part::is_well)
     }
 
+    fn any(&self, matter: Matter, what: impl Fn(&Part, Matter) -> bool) -> bool {
+        self.parts.values().any(|part| what(part, matter))
+    }
+
     /// Whether there is something new to say, and it may be said.
     fn is_due(&mut self, now: u64, refreshes: bool) -> bool {
-        let news = self.parts.values().any(Part::has_news);
-        if !news {
-            let lasts = self.parts.values().any(Part::is_troubled);
-            self.alternates &= lasts;
-            return refreshes && lasts && now >= self.refreshed + REFRESH;
-        }
         if self.parts.values().all(Part::is_new) {
             return true;
         }
-        let begins = self.parts.values().any(Part::begins);
-        match self.pace.ask(now, begins) {
-            Permit::Granted => true,
-            Permit::Soon => false,
-            // Said once; what is said stays.
-            Permit::Alternates => !self.alternates,
+        let (mut due, mut news, mut lasts) = (false, false, false);
+        for matter in Matter::ALL {
+            if self.any(matter, Part::has_news) {
+                news = true;
+                due |= match self.permit(now, matter) {
+                    Permit::Granted => true,
+                    Permit::Soon => false,
+                    // Said once; what is said stays.
+                    Permit::Alternates => !self.alternates.contains(&matter),
+                };
+            } else if self.any(matter, Part::is_troubled) {
+                lasts = true;
+            } else {
+                self.alternates.remove(&matter);
+            }
+        }
+        due || (!news && refreshes && lasts && now >= self.refreshed + REFRESH)
+    }
+
+    /// Whether what is new of this may be said.
+    fn permit(&mut self, now: u64, matter: Matter) -> Permit {
+        let begins = self.any(matter, Part::begins);
+        self.pace.ask(now, (matter, begins))
+    }
+
+    /// Puts counts anew that changed, without a word.
+    fn recount(&mut self, now: u64) {
+        let changed = self.parts.values().any(Part::counts_otherwise);
+        if changed && now >= self.counted + RECOUNT {
+            self.parts.values_mut().for_each(Part::recount);
+            self.counted = now;
+        }
+    }
+
+    /// How words about it are put, where there is news that may be said or not.
+    fn manner(&mut self, matter: Matter, news: Option<Permit>) -> Manner {
+        match news {
+            Some(Permit::Granted) => self.alternates.remove(&matter),
+            Some(Permit::Alternates) => self.alternates.insert(matter),
+            Some(Permit::Soon) | None => false,
+        };
+        Manner {
+            holds: news.is_some_and(|permit| permit != Permit::Granted),
+            alternates: self.alternates.contains(&matter),
         }
     }
 
@@ -240,28 +318,29 @@ impl Object {
     fn tell(&mut self, scene: &Scene<'_>) {
         let now = scene.now;
         let first = self.parts.values().all(Part::is_new);
-        let news = self.parts.values().any(Part::has_news);
-        let begins = self.parts.values().any(Part::begins);
-        let may = first || self.pace.ask(now, begins) == Permit::Granted;
-        if news {
-            self.alternates = !may;
-            if may && !first {
-                self.pace.changed(now);
-            }
+        let of = Matter::ALL.map(|matter| {
+            let news = self.any(matter, Part::has_news);
+            let permit = match first {
+                true => Permit::Granted,
+                false => self.permit(now, matter),
+            };
+            (matter, news.then_some(permit))
+        });
+        let [failures, limits] = of.map(|(matter, news)| self.manner(matter, news));
+        let told = of.iter().filter(|(_, news)| *news == Some(Permit::Granted));
+        for (matter, _) in told.filter(|_| !first) {
+            self.pace.changed(now, *matter);
         }
-        let manner = Manner {
-            holds: news && !may,
-            alternates: self.alternates,
-        };
         for part in self.parts.values_mut() {
-            part.tell(scene, manner);
+            part.tell(scene, failures, limits);
         }
         self.refreshed = now;
+        self.counted = now;
         self.waiting = None;
     }
 }
 
-/// How words are put.
+/// How words about one matter are put.
 #[derive(Clone, Copy, Debug)]
 struct Manner {
     /// What is said stays, though something else is so by now.
@@ -271,7 +350,7 @@ struct Manner {
 }
 
 /// What is to be explained.
-pub(super) fn problem(cause: Cause, sum: &Sum, overloads: &[Overload]) -> Problem {
+pub(super) fn problem(cause: Cause, sum: &Sum, scene: &Scene<'_>) -> Problem {
     let mut problem = Problem::of(cause);
     let requests = sum.requests;
     let Some(sum) = sum.cause(cause) else {
@@ -281,10 +360,9 @@ pub(super) fn problem(cause: Cause, sum: &Sum, overloads: &[Overload]) -> Proble
     problem.samples.clone_from(&sum.samples);
     (problem.failed, problem.requests) = (sum.count, requests);
     // Upstreams of one Service are not told apart here.
-    let its = |it: &&Overload| Some(&it.upstream.service) == problem.upstream.as_ref();
-    let limits = overloads.iter().filter(its).flat_map(|it| &it.limits);
-    let limits: BTreeSet<&str> = limits.copied().collect();
-    problem.limits = limits.into_iter().collect();
+    problem.limits = scene.seen.limits(&sum.upstream).into_iter().collect();
+    problem.latency = scene.seen.latency(&sum.upstream);
+    problem.idle_timeout = scene.idle_timeouts.get(&sum.upstream).copied();
     problem
 }
 

@@ -1,13 +1,18 @@
 //! What all replicas saw, added up for one target.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::Duration;
 
 use crate::failure::{Cause, Trouble};
-use crate::report::facts::Sample;
+use crate::report::facts::{Latency, Sample};
 use crate::report::policy::PolicyTarget;
-use crate::report::traffic::{FailureReport, ReplicaReport, RouteKey, RouteReport, UpstreamReport};
+use crate::report::traffic::{
+    FailureReport, LatencyReport, OverloadReport, ReplicaReport, RouteKey, RouteReport,
+    UpstreamReport,
+};
 use crate::report::{Kind, ObjectRef};
 use crate::routing::host::HostPattern;
+use crate::routing::snapshot::UpstreamId;
 
 use super::hysteresis::Counts;
 
@@ -21,6 +26,8 @@ pub struct Merged<'a> {
     services: HashMap<(&'a str, &'a str), Vec<&'a RouteReport>>,
     routes: Vec<&'a RouteReport>,
     upstreams: BTreeMap<&'a str, UpstreamReport>,
+    overloads: Vec<&'a OverloadReport>,
+    latencies: Vec<&'a LatencyReport>,
     /// Whether there was no room for all that is well.
     partial: bool,
 }
@@ -115,6 +122,8 @@ impl<'a> Merged<'a> {
                 merged.routes.push(route);
             }
             merged.take_upstreams(&report.upstreams);
+            merged.overloads.extend(&report.overloads);
+            merged.latencies.extend(&report.latencies);
         }
         merged.take_upstreams(own);
         merged
@@ -139,6 +148,48 @@ impl<'a> Merged<'a> {
     /// The endpoints of an upstream.
     pub fn upstream(&self, name: &str) -> Option<&UpstreamReport> {
         self.upstreams.get(name)
+    }
+
+    /// Which limits of a Service's port were reached, whosever they are.
+    pub fn limits(&self, upstream: &str) -> BTreeSet<&'static str> {
+        let overloads = self.overloads.iter();
+        let overloads = overloads.filter(|it| it.upstream == *upstream);
+        overloads.flat_map(|it| it.known()).collect()
+    }
+
+    /// How long a Service's port takes to answer, over all replicas, each as much as it had answers of late.
+    pub fn latency(&self, upstream: &str) -> Option<Latency> {
+        let latencies = self.latencies.iter();
+        let known = latencies.filter(|it| it.upstream == *upstream && it.answers > 0);
+        let known: Vec<_> = known.collect();
+        let answers: u128 = known.iter().map(|it| u128::from(it.answers)).sum();
+        let mean = |of: fn(&LatencyReport) -> u64| {
+            let parts = known.iter();
+            let sum: u128 = parts
+                .map(|it| u128::from(of(it)) * u128::from(it.answers))
+                .sum();
+            let mean = u64::try_from(sum.checked_div(answers)?).ok();
+            mean.map(Duration::from_micros)
+        };
+        Some(Latency {
+            usual: mean(|it| it.usual)?,
+            now: mean(|it| it.now)?,
+        })
+    }
+
+    /// Which of these upstreams turned requests away, with the limits that were reached.
+    pub fn turning_away(
+        &self,
+        upstreams: &[UpstreamId],
+    ) -> BTreeMap<String, BTreeSet<&'static str>> {
+        let mut found: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for overload in &self.overloads {
+            if upstreams.iter().any(|it| overload.is_about(it)) {
+                let limits = found.entry(overload.upstream.clone()).or_default();
+                limits.extend(overload.known());
+            }
+        }
+        found
     }
 
     /// The Ingresses some of whose requests failed, namespace and name.

@@ -6,8 +6,12 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use crate::failure::Cause;
-use crate::report::traffic::{LARGEST, ReplicaReport, RouteKey, RouteReport, UpstreamReport};
+use crate::report::traffic::{
+    LARGEST, OverloadReport, ReplicaReport, RouteKey, RouteReport, UpstreamReport,
+};
 
 /// The least seconds between two reports.
 pub const APART: u64 = 2;
@@ -26,6 +30,9 @@ pub struct Gist {
     /// Which routes with failures have successes of late, and how many.
     recovering: BTreeMap<RouteKey, u32>,
     upstreams: Vec<UpstreamReport>,
+    overloads: Vec<OverloadReport>,
+    /// Those that take much longer to answer than before.
+    slower: Vec<String>,
     /// The newest version of a policy that began a generation.
     policies: String,
 }
@@ -53,14 +60,16 @@ impl Teller {
 }
 
 impl Gist {
-    /// Of these reports; `policies` is the newest version of a policy that began a generation.
-    pub fn of(routes: &[RouteReport], upstreams: &[UpstreamReport], policies: &str) -> Self {
+    /// Of a report; `policies` is the newest version of a policy that began a generation.
+    pub fn of(report: &ReplicaReport, policies: &str) -> Self {
         let mut gist = Self {
-            upstreams: upstreams.to_vec(),
+            upstreams: report.upstreams.clone(),
+            overloads: report.overloads.clone(),
+            slower: slower(report),
             policies: policies.to_owned(),
             ..Self::default()
         };
-        for route in routes.iter().filter(|it| !it.failures.is_empty()) {
+        for route in report.routes.iter().filter(|it| !it.failures.is_empty()) {
             let mut failed = 0;
             for failure in &route.failures {
                 failed += failure.recent;
@@ -79,6 +88,12 @@ impl Gist {
     }
 }
 
+fn slower(report: &ReplicaReport) -> Vec<String> {
+    let latencies = report.latencies.iter();
+    let risen = latencies.filter(|it| it.latency().has_risen());
+    risen.map(|it| it.upstream.clone()).collect()
+}
+
 /// How much of the minute's requests failed, as far as thresholds go.
 fn part(route: &RouteReport) -> u32 {
     let failures: u64 = route.failures.iter().map(|it| it.count).sum();
@@ -92,37 +107,56 @@ fn magnitude(count: u64) -> u32 {
     u64::BITS - count.leading_zeros()
 }
 
-/// As much of a report as there is room for: routes that fail, upstreams, then the other routes.
+/// As much of a report as there is room for: routes that fail, upstreams, those that turn requests away, how
+/// long answers take, then the other routes.
 pub fn fit(mut report: ReplicaReport) -> ReplicaReport {
     let routes = std::mem::take(&mut report.routes);
     let upstreams = std::mem::take(&mut report.upstreams);
-    let size = |value: serde_json::Result<String>| value.map_or(LARGEST, |it| it.len() + 1);
-    let mut room = LARGEST.saturating_sub(size(serde_json::to_string(&report)));
-    let mut fits = |size: usize| {
-        let fits = size <= room;
-        room -= if fits { size } else { 0 };
-        fits
-    };
+    let overloads = std::mem::take(&mut report.overloads);
+    let latencies = std::mem::take(&mut report.latencies);
     let (failing, well): (Vec<_>, Vec<_>) =
         routes.into_iter().partition(|it| !it.failures.is_empty());
-    let all = failing.len() + upstreams.len() + well.len();
-    let keep = |route: &RouteReport, fits: &mut dyn FnMut(usize) -> bool| {
-        fits(size(serde_json::to_string(route)))
-    };
-    report.routes = failing
-        .into_iter()
-        .filter(|it| keep(it, &mut fits))
-        .collect();
-    let upstreams = upstreams.into_iter();
-    report.upstreams = upstreams
-        .filter(|it| fits(size(serde_json::to_string(it))))
-        .collect();
+    let mut room = Room::beside(&report);
+    report.routes = room.keep(failing);
+    report.upstreams = room.keep(upstreams);
+    report.overloads = room.keep(overloads);
+    report.latencies = room.keep(latencies);
+    report.routes.extend(room.keep(well));
+    report.left_out = u32::try_from(room.left_out).unwrap_or(u32::MAX);
     report
-        .routes
-        .extend(well.into_iter().filter(|it| keep(it, &mut fits)));
-    let kept = report.routes.len() + report.upstreams.len();
-    report.left_out = u32::try_from(all - kept).unwrap_or(u32::MAX);
-    report
+}
+
+/// What there is of it, in bytes.
+struct Room {
+    left: usize,
+    /// For how many there was none.
+    left_out: usize,
+}
+
+impl Room {
+    fn beside(report: &ReplicaReport) -> Self {
+        Self {
+            left: LARGEST.saturating_sub(size(report)),
+            left_out: 0,
+        }
+    }
+
+    /// Those for which there is room.
+    fn keep<T: Serialize>(&mut self, all: Vec<T>) -> Vec<T> {
+        let fits = |it: &T| {
+            let size = size(it);
+            let fits = size <= self.left;
+            self.left -= if fits { size } else { 0 };
+            self.left_out += usize::from(!fits);
+            fits
+        };
+        all.into_iter().filter(fits).collect()
+    }
+}
+
+/// As it is written, with what parts it from the next.
+fn size(value: &impl Serialize) -> usize {
+    serde_json::to_string(value).map_or(LARGEST, |it| it.len() + 1)
 }
 
 #[cfg(test)]

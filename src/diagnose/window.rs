@@ -28,6 +28,8 @@ pub struct Reading {
     pub failures: Vec<(Cause, u64)>,
     /// Those that were sent to what stands in.
     pub fallbacks: u64,
+    /// Those that were answered without anybody being asked: they say nothing of what is reported here.
+    pub unasked: u64,
 }
 
 /// The last minute of all routes.
@@ -149,7 +151,8 @@ impl Window {
         if reading.requests < self.last.requests {
             self.last = Reading::default();
         }
-        let more = reading.requests - self.last.requests;
+        let unasked = reading.unasked.saturating_sub(self.last.unasked);
+        let more = (reading.requests - self.last.requests).saturating_sub(unasked);
         if more > 0 {
             let counted = &mut self.requests[slot(now)];
             *counted = counted.saturating_add(u32::try_from(more).unwrap_or(u32::MAX));

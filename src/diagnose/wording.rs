@@ -3,6 +3,7 @@
 //! A message says how much fails, how, where, since when, why and what to do, and names a request to
 //! look for; an Event has room for all of it. Nothing names a client.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
@@ -16,6 +17,15 @@ use super::merge::{CauseSum, Sum};
 
 /// The condition about the endpoints of upstreams.
 pub(super) const UPSTREAMS_HEALTHY: &str = "UpstreamsHealthy";
+
+/// The condition about the limits of a policy.
+pub(super) const CIRCUIT_BREAKER_OPEN: &str = "CircuitBreakerOpen";
+
+/// What it says while none is reached.
+pub(super) const NOT_TURNING_AWAY: &str = "no request was turned away in the last 30 s";
+
+pub(super) const LIMIT_REACHED: &str = "LimitReached";
+pub(super) const CLOSED: &str = "Closed";
 
 /// Of trouble that another replica told of.
 pub(super) const NOT_KNOWN: &str = "NotKnown";
@@ -36,10 +46,53 @@ const LONGEST_NAME: usize = 63;
 
 /// One of the reasons that stand on objects.
 pub(super) fn reason(text: &str) -> &'static str {
-    let fixed = [NO_FAILURES, NO_TRAFFIC, USABLE, UNUSABLE];
+    let fixed = [
+        NO_FAILURES,
+        NO_TRAFFIC,
+        USABLE,
+        UNUSABLE,
+        LIMIT_REACHED,
+        CLOSED,
+    ];
     let fixed = fixed.into_iter().find(|it| *it == text);
     let cause = || Cause::reasoned(text).map(Cause::reason);
     fixed.or_else(cause).unwrap_or(NOT_KNOWN)
+}
+
+/// The message of what has changed too often.
+pub(super) fn alternating(mut message: String, alternates: bool) -> String {
+    if alternates {
+        message.push_str(ALTERNATES);
+    }
+    message
+}
+
+/// Without that it comes and goes.
+pub(super) fn settled(message: &str) -> &str {
+    message.strip_suffix(ALTERNATES).unwrap_or(message)
+}
+
+const ALTERNATES: &str = " It comes and goes: this stays here until it has settled.";
+
+/// That limits were reached; at most so many upstreams are named.
+pub(super) fn turning_away(
+    upstreams: &BTreeMap<String, BTreeSet<&'static str>>,
+    most: usize,
+) -> String {
+    let named = upstreams.iter().take(most).map(|(upstream, limits)| {
+        let limits: Vec<&str> = limits.iter().copied().collect();
+        format!("{} of {upstream}", limits.join(" and "))
+    });
+    let named: Vec<String> = named.collect();
+    let more = match upstreams.len() - named.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "requests were answered 503 at once in the last 30 s because of {}{more}: raise the limit, \
+         or give the Service more endpoints.",
+        named.join(", ")
+    )
 }
 
 /// One trouble, as it is told.
@@ -61,23 +114,23 @@ impl Trouble {
             Some((cause, failures)) => self.counted(scene, sum, (cause, failures)),
             None => self.still(known),
         };
-        if self.alternates {
-            message.push_str(" It comes and goes: this stays here until it has settled.");
-        }
+        message = alternating(message, self.alternates);
         self.verdict(Some(true), cause.map_or(NOT_KNOWN, Cause::reason), message)
     }
 
     fn counted(&self, scene: &Scene<'_>, sum: &Sum, (cause, it): (Cause, &CauseSum)) -> String {
-        let failed = sum.counts(self.trouble).failures;
+        let alike = sum
+            .causes(self.trouble)
+            .filter(|(other, _)| other.ends_a_body() == cause.ends_a_body());
+        let failed = alike.map(|(_, it)| it.count).sum();
+        let were = if failed == 1 { "was" } else { "were" };
+        let how = match cause.ends_a_body() {
+            true => "failed after the head of their answer".to_owned(),
+            false => format!("{were} answered {}", self.trouble.status()),
+        };
         let mut message = format!(
-            "{failed} of {} requests in the last minute {} {}: {cause}",
+            "{failed} of {} requests in the last minute {how}: {cause}",
             sum.requests.max(failed),
-            if failed == 1 {
-                "was answered"
-            } else {
-                "were answered"
-            },
-            self.trouble.status(),
         );
         message.push_str(&places(&it.samples, it.more_endpoints));
         let _ = write!(message, ", since {}.", clock(self.since, scene.now));
@@ -88,7 +141,7 @@ impl Trouble {
         if !others.is_empty() {
             let _ = write!(message, " Some failed otherwise: {}.", others.join(", "));
         }
-        let problem = problem(cause, sum, scene.overloads);
+        let problem = problem(cause, sum, scene);
         let nothing = Facts::default();
         let service = problem.upstream.as_ref();
         let service = service.map(|it| (it.namespace.to_string(), it.name.to_string()));
@@ -161,14 +214,17 @@ pub(super) fn recovered(
     cause: Cause,
     (began, at): (u64, u64),
 ) -> String {
-    let status = trouble.status();
+    let over = match cause.ends_a_body() {
+        true => "do not fail after the head of their answer".to_owned(),
+        false => format!("are not answered {}", trouble.status()),
+    };
     let lasted = if began == 0 {
         String::new()
     } else {
         format!("; it lasted {}", lasting(at.saturating_sub(began)))
     };
     let at = stamp(at);
-    format!("requests are not answered {status} any more since {at}{lasted} ({cause})")
+    format!("requests {over} any more since {at}{lasted} ({cause})")
 }
 
 /// Whether every upstream has an endpoint that a request may use.

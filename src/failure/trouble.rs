@@ -60,6 +60,19 @@ impl Cause {
         }
     }
 
+    /// Whether it ends the body of an answer whose head was good: its status was the application's own.
+    pub fn ends_a_body(self) -> bool {
+        matches!(
+            self,
+            Self::BodyTimeout
+                | Self::BodyIncomplete
+                | Self::BodyReset
+                | Self::BodyBadChunk
+                | Self::BodyTooLarge
+                | Self::BodyStreamReset
+        )
+    }
+
     /// A cause of this [`label`](Self::label).
     pub fn labelled(label: &str) -> Option<Self> {
         Self::found(|cause| cause.label() == label)

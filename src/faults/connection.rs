@@ -10,6 +10,7 @@ use super::describe;
 use super::ledger::Shared;
 use super::request::{Head, Rest, Wire};
 use super::script::Step;
+use super::websocket;
 
 /// What a step leaves of the connection.
 #[derive(PartialEq)]
@@ -141,6 +142,13 @@ async fn echo(
 ) -> io::Result<After> {
     if let Some(answer) = describe::upgrade(head) {
         write(wire, shared, answer.as_bytes()).await?;
+        if websocket::is_asked_for(head) {
+            if websocket::echo(wire).await? {
+                return Ok(After::Left);
+            }
+            finish(wire).await?;
+            return Ok(After::Ended);
+        }
         loop {
             let bytes = wire.take_unread();
             write(wire, shared, &bytes).await?;

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::request::{Head, Rest};
+use super::websocket;
 
 /// An answer that describes the request; its body is one line of JSON.
 pub(super) fn answer(backend: &str, head: &Head, rest: &Rest) -> String {
@@ -32,9 +33,13 @@ pub(super) fn answer(backend: &str, head: &Head, rest: &Rest) -> String {
 pub(super) fn upgrade(head: &Head) -> Option<String> {
     let protocol = head.field("upgrade")?;
     let asked = head.field("connection")?.to_ascii_lowercase();
+    let agreed = match websocket::is_asked_for(head) {
+        true => websocket::agreed(head),
+        false => String::new(),
+    };
     asked.contains("upgrade").then(|| {
         format!(
-            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: {protocol}\r\n\r\n"
+            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: {protocol}\r\n{agreed}\r\n"
         )
     })
 }

@@ -47,8 +47,8 @@ pub enum Step {
     Stream(u64),
     /// Reads the rest of the request: its body and trailers.
     ReadBody,
-    /// Reads the rest of the request and answers with a description of it; an upgrade is taken and
-    /// echoed.
+    /// Reads the rest of the request and answers with a description of it; an upgrade is taken, and
+    /// what comes is echoed: the messages of a WebSocket, the bytes of anything else.
     Echo,
     /// Waits for a permit of [`Peer::open`](super::Peer::open), reading nothing meanwhile.
     Gate,

@@ -143,16 +143,32 @@ async fn an_upgrade_is_granted_and_echoed() {
     let mut stream = connected(&peer).await;
     stream
         .write_all(
-            b"GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly",
+            b"GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\nearly",
         )
         .await
         .unwrap();
-    let head =
-        "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+    let head = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: other\r\n\r\n";
     let all = format!("{head}early");
     assert_eq!(read_some(&mut stream, all.len()).await, all);
     stream.write_all(b"more").await.unwrap();
     assert_eq!(read_some(&mut stream, 4).await, "more");
+}
+
+/// The key is that of RFC 6455 section 1.3; a frame that came with the head is not lost.
+#[tokio::test]
+async fn a_websocket_is_granted_with_the_key_of_its_request() {
+    let peer = Peer::start(Fault::Echo).await.unwrap();
+    let mut stream = connected(&peer).await;
+    let request = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n\
+        \x81\x82\x01\x01\x01\x01ij";
+    stream.write_all(request).await.unwrap();
+    let head = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+        sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+    assert_eq!(read_some(&mut stream, head.len()).await, head);
+    let mut frame = [0; 4];
+    stream.read_exact(&mut frame).await.unwrap();
+    assert_eq!(&frame, b"\x81\x02hk");
 }
 
 #[tokio::test]

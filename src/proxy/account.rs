@@ -170,6 +170,9 @@ impl Drop for Account {
             .as_ref()
             .map_or(&self.unrouted, |route| &route.metrics);
         metrics.record(self.client.worker, ending.status, ending.cause, took);
+        if ending.cause.is_none() && self.attempts.is_empty() {
+            metrics.unasked(self.client.worker);
+        }
         self.tell(ending, took);
     }
 }

@@ -16,6 +16,7 @@ use crate::report::outcome::{Attempt, Stop};
 use crate::routing::policy::Policy;
 use crate::telemetry::traces::Traced;
 use crate::upstream::breaker::RequestPermit;
+use crate::upstream::budget::Token;
 use crate::upstream::classify::detail;
 use crate::upstream::connection::Connection;
 use crate::upstream::endpoint::Endpoint;
@@ -119,7 +120,7 @@ impl From<Cause> for Miss {
     }
 }
 
-impl Attempts<'_> {
+impl<'a> Attempts<'a> {
     /// Tries the endpoints of one upstream until there is an answer.
     async fn ask(&mut self) -> Result<Answer, Box<Miss>> {
         self.progress.idempotent = is_idempotent(&self.head.method);
@@ -130,6 +131,9 @@ impl Attempts<'_> {
         let mut tried = Tried::default();
         let mut again: Option<Chosen> = None;
         let mut last: Option<Failed> = None;
+        let mut paid: Option<Token<'a>> = None;
+        // Whether no attempt has followed the failed one yet.
+        let mut follows = false;
         let budget = &self.policy.retry.budget;
         self.upstream.budget().deposit(budget, Instant::now());
         if !self.upstream.is_known() {
@@ -153,19 +157,33 @@ impl Attempts<'_> {
             }
             let started = Instant::now();
             self.begin(&chosen, started);
+            if std::mem::take(&mut follows) {
+                self.upstream.metrics().retry(self.worker);
+            }
+            if let Some(paid) = &mut paid {
+                paid.spend();
+            }
             let mut miss = match self.attempt(&chosen.endpoint, reconnecting).await {
                 Ok(Some(mut answer)) => {
                     self.taken(chosen, started, &mut answer);
                     return Ok(answer);
                 }
                 Ok(None) => {
+                    // It was not tried: what follows is as much the first attempt as this was.
                     self.made.pop();
+                    if let Some(paid) = &mut paid {
+                        paid.keep();
+                    }
+                    if !reconnecting {
+                        tried.endpoints.pop();
+                    }
                     continue;
                 }
                 Err(miss) => miss,
             };
             let on = (&*chosen.endpoint, chosen.trial.is_some());
-            let next = self.judge_miss(on, started, &mut miss);
+            let next = self.judge_miss(on, started, &mut miss, &mut paid);
+            follows = true;
             if next == Next::Reconnect {
                 last = Some(miss.failed);
                 again = Some(chosen);

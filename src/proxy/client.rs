@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::forwarded::Peer;
@@ -42,6 +43,8 @@ pub(crate) struct TlsSession {
 pub(crate) struct Shutdown {
     draining: AtomicBool,
     cut_off: AtomicBool,
+    /// Each tunnel listens until it has ended.
+    tunnels: watch::Sender<bool>,
 }
 
 impl Shutdown {
@@ -53,6 +56,12 @@ impl Shutdown {
     /// What is still in flight is not waited for any longer.
     pub(super) fn cut_off(&self) {
         self.cut_off.store(true, Ordering::Relaxed);
+    }
+
+    /// Tunnels are not waited for any longer; returns when all have ended.
+    pub(super) async fn cut_off_tunnels(&self) {
+        self.tunnels.send_replace(true);
+        self.tunnels.closed().await;
     }
 }
 
@@ -163,6 +172,12 @@ impl ConnectionState {
     /// Whether it ends because the process did not wait for it.
     pub(super) fn is_cut_off(&self) -> bool {
         self.shutdown.cut_off.load(Ordering::Relaxed)
+    }
+
+    /// Becomes true when tunnels are not waited for any longer. One that keeps this is waited for until it has
+    /// said so.
+    pub(super) fn tunnels_cut_off(&self) -> watch::Receiver<bool> {
+        self.shutdown.tunnels.subscribe()
     }
 
     pub(super) fn came_too_late(&self) {

@@ -59,6 +59,9 @@ impl Drop for Run {
 /// Connections on their way from one worker to another.
 const HANDOVERS: usize = 1024;
 
+/// How long tunnels may take for their last words, at the end.
+const PARTING: Duration = Duration::from_secs(1);
+
 /// How long what is left at the end may take to be dropped.
 const ENDING: Duration = Duration::from_secs(1);
 
@@ -166,7 +169,7 @@ impl DataPlane {
     ///
     /// Connections end with their response (HTTP/1) or after their streams (HTTP/2, RFC 9113 section
     /// 6.8), idle ones after a second in which a request may still arrive. Tunnels end at the
-    /// deadline.
+    /// deadline; those that are WebSockets get a moment to say so.
     pub async fn drain(self, deadline: Duration) {
         let Self {
             admission,
@@ -184,6 +187,7 @@ impl DataPlane {
                 connections,
                 "drain deadline reached, cutting off connections"
             );
+            let _in_time = tokio::time::timeout(PARTING, running.shutdown.cut_off_tunnels()).await;
         }
         drop(running);
         let _ = ended.recv().await;

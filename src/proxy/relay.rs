@@ -267,6 +267,9 @@ fn switch(mut answer: Answer, idle: Duration, request: Routed) -> Response<Respo
     let upstream = hyper::upgrade::on(&mut answer.response);
     let (mut parts, _) = answer.response.into_parts();
     let agreed = parts.headers.remove(UPGRADE);
+    let websocket = agreed
+        .as_ref()
+        .is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"websocket"));
     own_fields(&mut parts, &account);
     if request
         .upgrade
@@ -281,7 +284,9 @@ fn switch(mut answer: Answer, idle: Duration, request: Routed) -> Response<Respo
     }
     account.responding(parts.status.as_u16(), None);
     if let Some(client) = request.on_upgrade {
-        tokio::spawn(tunnel::run((client, upstream), idle, answer.lease, account));
+        let terms = tunnel::Terms { idle, websocket };
+        let streams = (client, upstream);
+        tokio::spawn(tunnel::run(streams, terms, answer.lease, account));
     }
     Response::from_parts(parts, ResponseBody::own(None, None))
 }

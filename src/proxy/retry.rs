@@ -4,7 +4,7 @@
 //! never sent goes to another endpoint whatever its method. One whose bytes were out goes again only
 //! if its method is idempotent (or the policy says so), and after two endpoints broke off on it no
 //! third is tried: the request may be what breaks them. An answer by status is retried for safe
-//! methods only.
+//! methods only. And nothing begins that could not do more than open a connection in what is left.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,6 +12,12 @@ use std::time::Duration;
 use crate::failure::{Cause, RetryClass};
 use crate::report::outcome::Stop;
 use crate::routing::policy::{Retry, RetryOn};
+
+/// An attempt needs at least this beside a connection: less is no time for an answer.
+pub(super) const LEAST_TIME: Duration = Duration::from_millis(10);
+
+/// A timer may fire later by this.
+const TIMER: Duration = Duration::from_millis(10);
 
 /// A failed attempt, as far as the decision depends on it.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +28,15 @@ pub(super) struct Failed {
     /// The connection had served before and ended without a byte of an answer: most likely it was
     /// closed while idle.
     pub(super) stale: bool,
+}
+
+/// What there was of time, and what is left of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Time {
+    /// Since the first attempt could begin.
+    pub(super) elapsed: Duration,
+    /// What is left of the request's; absent while its body is still coming.
+    pub(super) left: Option<Duration>,
 }
 
 /// What the attempts so far amount to.
@@ -36,8 +51,9 @@ pub(super) struct Progress {
     last_broken_off: Option<SocketAddr>,
     /// Whether one of them was for the endpoint's sake.
     tried_for_it: bool,
-    /// Since the first attempt could begin.
-    pub(super) elapsed: Duration,
+    pub(super) time: Time,
+    /// How long it usually takes to connect to the endpoint of the last attempt.
+    pub(super) connect: Duration,
     /// Whether the method is idempotent.
     pub(super) idempotent: bool,
     /// Whether the request's body can be sent again.
@@ -102,11 +118,38 @@ fn stops_all(policy: &Retry, failed: Failed, progress: Progress) -> Option<Stop>
         Some(Stop::NotIdempotent)
     } else if !progress.replayable {
         Some(Stop::NotReplayable)
-    } else if progress.elapsed >= policy.within {
+    } else {
+        // How long another endpoint takes is known when it is chosen.
+        let connect = if failed.stale {
+            progress.connect
+        } else {
+            Duration::ZERO
+        };
+        too_late(policy, progress.time, connect)
+    }
+}
+
+/// Why an attempt that would send the request after so long, to wait and to connect, is not worth its
+/// beginning.
+pub(super) fn too_late(policy: &Retry, time: Time, after: Duration) -> Option<Stop> {
+    let needed = after.saturating_add(LEAST_TIME);
+    if time.left.is_some_and(|left| left < needed) {
+        Some(Stop::Deadline)
+    } else if time.elapsed.saturating_add(needed) > policy.within {
         Some(Stop::Within)
     } else {
         None
     }
+}
+
+/// How long an attempt that then needs so long to connect can be put off and is worth its beginning
+/// still: as much less as a timer may be late.
+pub(super) fn can_wait(policy: &Retry, time: Time, connect: Duration) -> Duration {
+    let needed = connect.saturating_add(LEAST_TIME + TIMER);
+    let left = policy.within.saturating_sub(time.elapsed);
+    time.left
+        .map_or(left, |it| it.min(left))
+        .saturating_sub(needed)
 }
 
 /// Why it is not sent to another endpoint.

@@ -1,4 +1,11 @@
-//! A connection that left HTTP: bytes both ways until either side ends or both fall silent.
+//! A connection that left HTTP: bytes both ways until either side ends, both fall silent, or the process
+//! does not wait any longer.
+//!
+//! A WebSocket that ends in the last way says so: its client gets a Close, "going away", where what it was
+//! sent stands between two frames. Anywhere else a Close would be taken for payload, and the connection
+//! just ends.
+
+mod frames;
 
 use std::io;
 use std::pin::Pin;
@@ -6,20 +13,35 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional};
 use tokio::time::Instant;
 
 use crate::failure::Cause;
 
 use super::account::Account;
 use super::response_body::Lease;
+use frames::Frames;
+
+/// A whole frame: a Close with the status 1001, "going away" (RFC 6455 section 7.4.1).
+const GOING_AWAY: [u8; 4] = [0x88, 2, 0x03, 0xe9];
+
+/// What a tunnel is told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// For how long nothing may move.
+    pub(super) idle: Duration,
+    /// Whether what moves are the frames of a WebSocket.
+    pub(super) websocket: bool,
+}
 
 /// Runs a tunnel; the account is closed when it ends, however it does.
 pub(super) async fn run(
     (client, upstream): (OnUpgrade, OnUpgrade),
-    idle: Duration,
+    terms: Terms,
     lease: Lease,
     mut account: Box<Account>,
 ) {
@@ -28,6 +50,7 @@ pub(super) async fn run(
         Err(_) => return account.broken(Cause::UpgradeFailed),
     };
     account.complete();
+    let mut cut_off = account.client.state.tunnels_cut_off();
     let mut open = Open {
         account,
         moved: Moved {
@@ -38,8 +61,12 @@ pub(super) async fn run(
         },
         _lease: lease,
     };
-    open.copy(TokioIo::new(client), TokioIo::new(upstream), idle)
-        .await;
+    let streams = (TokioIo::new(client), TokioIo::new(upstream));
+    open.copy(streams, terms, async {
+        // Without anybody to cut it off, it is.
+        let _ = cut_off.wait_for(|now| *now).await;
+    })
+    .await;
 }
 
 /// A tunnel that is open; its bytes are booked when it is dropped, so that one that ends in a reset,
@@ -60,8 +87,12 @@ struct Moved {
 }
 
 impl Open {
-    async fn copy<C, U>(&mut self, client: C, upstream: U, idle: Duration)
-    where
+    async fn copy<C, U>(
+        &mut self,
+        (client, upstream): (C, U),
+        terms: Terms,
+        cut_off: impl Future<Output = ()>,
+    ) where
         C: AsyncRead + AsyncWrite + Unpin,
         U: AsyncRead + AsyncWrite + Unpin,
     {
@@ -70,17 +101,37 @@ impl Open {
             inner: client,
             moved,
             read: &moved.received,
+            written: terms.websocket.then(Frames::default),
         };
         let mut upstream = Watched {
             inner: upstream,
             moved,
             read: &moved.sent,
+            written: None,
         };
+        // To wait takes a lock that is shared with other tunnels: it is polled when it is over, not whenever
+        // bytes move.
+        let mut cut_off = FuturesUnordered::from_iter([cut_off]);
         tokio::select! {
-            _ = copy_bidirectional(&mut client, &mut upstream) => {}
-            () = moved.silence(idle) => {}
+            _ = copy_bidirectional(&mut client, &mut upstream) => return,
+            () = moved.silence(terms.idle) => return,
+            _ = cut_off.next() => {}
+        }
+        drop(upstream);
+        if client.written.as_ref().is_some_and(Frames::admits_close) {
+            let _gone = part(client.inner).await;
         }
     }
+}
+
+/// Says that the process goes away, and hears the client out: closing with something unread would reset the
+/// connection, and what was said last would be lost with it.
+async fn part(mut client: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+    client.write_all(&GOING_AWAY).await?;
+    client.shutdown().await?;
+    let mut unread = [0; 1024];
+    while client.read(&mut unread).await? > 0 {}
+    Ok(())
 }
 
 impl Drop for Open {
@@ -117,6 +168,8 @@ pin_project_lite::pin_project! {
         moved: &'a Moved,
         // Counts what is read.
         read: &'a AtomicU64,
+        // Follows what is written, where it is frames.
+        written: Option<Frames>,
     }
 }
 
@@ -148,6 +201,9 @@ impl<T: AsyncWrite> AsyncWrite for Watched<'_, T> {
         let polled = this.inner.poll_write(cx, buf);
         if polled.is_ready() {
             this.moved.note();
+        }
+        if let (Poll::Ready(Ok(written)), Some(frames)) = (&polled, this.written) {
+            frames.advance(&buf[..*written]);
         }
         polled
     }

@@ -63,6 +63,20 @@ pub struct Latency {
     pub now: Duration,
 }
 
+impl Latency {
+    /// Whether it is so much longer now that it is more than chance.
+    pub fn has_risen(&self) -> bool {
+        let much = self.usual.saturating_mul(MUCH).max(self.usual + LEAST);
+        !self.usual.is_zero() && self.now >= much
+    }
+}
+
+/// From how many times the usual on answers take much longer.
+const MUCH: u32 = 2;
+
+/// A difference below this is within what garbage collection and a busy node make of any answer.
+const LEAST: Duration = Duration::from_millis(50);
+
 /// What one failed attempt tells: nothing of the client, and no text of the endpoint's.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
@@ -135,13 +149,13 @@ pub struct Facts {
 /// The most Pods that are read of a Service.
 pub const MAX_PODS: usize = 50;
 
-/// A kind of objects that could not be read.
+/// A kind of objects that could not be read, or not to the end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Unread {
     /// As a role names it: `pods`.
     pub resource: String,
-    /// Whether a right is missing; else the server did not answer in time.
+    /// Whether a right is missing; else the server did not answer in time, or there are too many.
     pub forbidden: bool,
 }
 

@@ -126,10 +126,13 @@ stops! {
     NotReplayable "not_replayable" "the request's body is too large to be kept for another attempt";
     /// All attempts that the policy allows were made.
     Attempts "attempts" "all attempts that the policy allows were made";
-    /// `retry.within` was over, or would be before another attempt could begin.
-    Within "within" "the time for further attempts (retry.within) was over";
-    /// The time for the whole request was over, or would be.
-    Deadline "deadline" "the time for the whole request was over";
+    /// `retry.within` was over, or what was left of it would not have done for another attempt.
+    Within "within"
+        "the time for further attempts (retry.within) was over, or too short for one";
+    /// The time for the whole request was over, or what was left of it would not have done for another
+    /// attempt.
+    Deadline "deadline"
+        "the time for the whole request was over, or too short for another attempt";
     /// The retry budget of the upstream was spent.
     Budget "budget" "the retry budget of the upstream was spent";
     /// Two endpoints broke off on the request: it may be what breaks them.

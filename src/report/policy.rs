@@ -37,8 +37,25 @@ pub struct Defect {
     pub section: &'static str,
     /// What is wrong and what to do.
     pub why: String,
-    /// Whether its last good form is known and stays in force.
-    pub kept: bool,
+    /// What follows from it.
+    pub instead: Instead,
+}
+
+/// What is in force instead of a section that cannot be right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Instead {
+    /// Its last good form.
+    LastGood,
+    /// What a less specific policy says, or the built-in values.
+    LessSpecific,
+    /// Nothing is sent to the endpoints: TLS was asked for.
+    NothingSent,
+    /// Maintenance: it may be meant to be on.
+    Maintenance,
+    /// A redirect to HTTPS: it may be meant to be on.
+    Redirect,
+    /// The policy has no effect on its target.
+    NoEffect,
 }
 
 /// What became of a policy at one target.
@@ -110,14 +127,24 @@ impl std::fmt::Display for Rejection {
 
 impl std::fmt::Display for Defect {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { section, why, kept } = self;
-        let instead = match kept {
-            true => "its last good form stays in force",
-            false if *section == "targetRefs" => "it has no effect there",
-            false if *section == "upstreamTls" => {
+        let Self {
+            section,
+            why,
+            instead,
+        } = self;
+        let instead = match instead {
+            Instead::LastGood => "its last good form stays in force",
+            Instead::LessSpecific => "a less specific policy or the built-in values apply instead",
+            Instead::NothingSent => {
                 "without TLS nothing is sent: requests for these endpoints are answered 503"
             }
-            false => "a less specific policy or the built-in values apply instead",
+            Instead::Maintenance => {
+                "it does not say that maintenance is off: requests are answered 503"
+            }
+            Instead::Redirect => {
+                "it does not say that it is off: plain HTTP is redirected to HTTPS"
+            }
+            Instead::NoEffect => "it has no effect there",
         };
         write!(f, "{section}: {why}; {instead}")
     }

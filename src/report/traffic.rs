@@ -2,12 +2,16 @@
 //!
 //! Every replica tells it, and the one that leads adds all of them up. Nothing here names a client.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::facts::Sample;
+use super::facts::{Latency, Sample};
 use super::json::is_zero;
+use crate::routing::policy::upstream::CircuitBreaker;
+use crate::routing::snapshot::UpstreamId;
 
 /// The most bytes of a report as it is written.
 pub const LARGEST: usize = 256 * 1024;
@@ -33,8 +37,22 @@ pub struct ReplicaReport {
     pub routes: Vec<RouteReport>,
     /// Upstreams that are not as they should be: no usable endpoint first.
     pub upstreams: Vec<UpstreamReport>,
+    /// Upstreams whose circuit breakers turned requests away of late.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub overloads: Vec<OverloadReport>,
+    /// How long upstreams of which requests fail take to answer, where that is known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub latencies: Vec<LatencyReport>,
     /// Routes and upstreams for which there was no room.
     pub left_out: u32,
+}
+
+impl ReplicaReport {
+    /// The upstreams to which requests went that failed.
+    pub fn failing_upstreams(&self) -> BTreeSet<&str> {
+        let failing = self.routes.iter().filter(|it| !it.failures.is_empty());
+        failing.map(|it| &*it.route.upstream).collect()
+    }
 }
 
 /// Which route.
@@ -124,6 +142,99 @@ impl UpstreamReport {
     pub fn is_unusable(&self) -> bool {
         self.ready == 0
     }
+}
+
+/// An upstream whose circuit breaker turned requests away of late.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OverloadReport {
+    /// `namespace/service:port`.
+    pub upstream: String,
+    /// Its limits, by which those of several policies for one Service are told apart: of connections, of
+    /// requests that wait for one, and of requests.
+    pub limits: [u32; 3],
+    /// Which of them were reached, by the names of the policy's fields.
+    pub reached: Vec<String>,
+}
+
+/// How long an upstream of which requests fail takes to answer: from sending a request to a response head
+/// that is no error of the server.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LatencyReport {
+    /// `namespace/service:port`.
+    pub upstream: String,
+    /// In microseconds, before they failed.
+    pub usual: u64,
+    /// In microseconds, of late.
+    pub now: u64,
+    /// How many answers that is known from.
+    pub answers: u64,
+}
+
+/// The answers of an upstream since it is counted, errors of the server left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// How many.
+    pub count: u64,
+    /// How long all of them together were waited for, in microseconds.
+    pub micros: u64,
+}
+
+impl Answers {
+    /// How long one was waited for, in microseconds; unknown where there was none.
+    pub fn mean(&self) -> Option<u64> {
+        self.micros.checked_div(self.count)
+    }
+}
+
+impl LatencyReport {
+    /// As durations.
+    pub fn latency(&self) -> Latency {
+        Latency {
+            usual: Duration::from_micros(self.usual),
+            now: Duration::from_micros(self.now),
+        }
+    }
+}
+
+/// The limits of a circuit breaker, as a policy names them.
+const LIMITS: [&str; 3] = ["maxConnections", "maxPendingRequests", "maxRequests"];
+
+impl OverloadReport {
+    /// Whether it is about this upstream.
+    pub fn is_about(&self, upstream: &UpstreamId) -> bool {
+        let limits = upstream.policy.circuit_breaker.as_ref().map(values);
+        limits == Some(self.limits) && self.upstream == upstream.to_string()
+    }
+
+    /// Which limits were reached, those of a version to come left out.
+    pub fn known(&self) -> impl Iterator<Item = &'static str> {
+        let known = LIMITS.into_iter();
+        known.filter(|limit| self.reached.iter().any(|reached| reached == limit))
+    }
+
+    /// Of an upstream that is limited so.
+    pub fn of(
+        upstream: &UpstreamId,
+        limits: &CircuitBreaker,
+        reached: impl Iterator<Item = &'static str>,
+    ) -> Self {
+        Self {
+            upstream: upstream.to_string(),
+            limits: values(limits),
+            reached: reached.map(str::to_owned).collect(),
+        }
+    }
+}
+
+fn values(limits: &CircuitBreaker) -> [u32; 3] {
+    let CircuitBreaker {
+        max_connections,
+        max_pending_requests,
+        max_requests,
+    } = limits;
+    [*max_connections, *max_pending_requests, *max_requests]
 }
 
 /// Those samples that this version understands: replicas of two serve while one follows the other.

@@ -7,6 +7,7 @@
 //! that is not the leader forgets all of it: whoever leads next looks for itself.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use super::queue::{Bucket, Queue};
 use super::wanted::{self, AddressChange, Notes};
 use super::{Observed, Publish};
 use crate::diagnose::judge::Judged;
-use crate::report::{ObjectRef, Overload};
+use crate::report::ObjectRef;
 use crate::stores::Source;
 use crate::stores::writer::{EventRecord, WriteError, Writer};
 
@@ -70,19 +71,25 @@ impl Default for Settings {
 pub struct Inputs {
     /// Of what is served.
     pub observed: watch::Receiver<Option<Arc<Observed>>>,
-    /// The upstreams that turn requests away.
-    pub overloads: watch::Receiver<Vec<Overload>>,
     /// Of requests, and of other replicas; absent until whoever leads has looked.
     pub judged: watch::Receiver<Option<Arc<Judged>>>,
+    /// The addresses of the nodes of replicas, where these are published.
+    pub nodes: Option<watch::Receiver<Vec<IpAddr>>>,
 }
 
 impl Inputs {
     /// Waits for something else to tell.
     pub(super) async fn changed(&mut self) -> Result<(), RecvError> {
+        let nodes = async {
+            match &mut self.nodes {
+                Some(nodes) => nodes.changed().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             changed = self.observed.changed() => changed,
-            changed = self.overloads.changed() => changed,
             changed = self.judged.changed() => changed,
+            changed = nodes => changed,
         }
     }
 }
@@ -139,6 +146,13 @@ enum Topic {
     Event(ObjectRef, &'static str),
 }
 
+impl Topic {
+    /// Whether it says why something fails: that is wanted sooner than what follows from it.
+    fn explains(&self) -> bool {
+        matches!(self, Self::Policy(_) | Self::Event(..))
+    }
+}
+
 /// An Event that was written.
 struct Said {
     record: EventRecord,
@@ -151,8 +165,8 @@ struct Reporter {
     writer: Writer,
     bucket: Bucket,
     observed: Option<Arc<Observed>>,
-    overloads: Vec<Overload>,
     judged: Option<Arc<Judged>>,
+    nodes: Vec<IpAddr>,
     /// Whether something may have changed since the last plan.
     stale: bool,
     planned: Option<Instant>,
@@ -173,8 +187,8 @@ impl Reporter {
             writer,
             bucket,
             observed: None,
-            overloads: Vec::new(),
             judged: None,
+            nodes: Vec::new(),
             stale: true,
             planned: None,
             queue: Queue::new(),
@@ -189,9 +203,10 @@ impl Reporter {
     fn see(&mut self, inputs: &mut Inputs) {
         self.observed
             .clone_from(&inputs.observed.borrow_and_update());
-        self.overloads
-            .clone_from(&inputs.overloads.borrow_and_update());
         self.judged.clone_from(&inputs.judged.borrow_and_update());
+        if let Some(nodes) = &mut inputs.nodes {
+            self.nodes.clone_from(&nodes.borrow_and_update());
+        }
         self.stale = true;
     }
 
@@ -221,7 +236,7 @@ impl Reporter {
         let pause = if self.stale { PLAN } else { IDLE };
         if self.planned.is_none_or(|planned| now >= planned + pause) {
             self.plan(now);
-        } else if let Some(topic) = self.queue.next(now)
+        } else if let Some(topic) = self.queue.next(now, Topic::explains)
             && self.bucket.take(now)
         {
             let result = self.write(&topic).await;
@@ -243,7 +258,7 @@ impl Reporter {
             self.addresses = wanted::address_changes(
                 (&ours, &judged),
                 &self.source.ingresses(),
-                wanted::addresses(&self.settings.publish, find),
+                wanted::addresses(&self.settings.publish, find, &self.nodes),
                 self.writer.field_manager(),
             );
         }
@@ -254,7 +269,7 @@ impl Reporter {
         let addresses = &self.addresses;
         self.written.prune(|it| addresses.contains_key(it), now);
         let policies = self.policies.plan(
-            (&observed.policies, &self.overloads, &judged),
+            (&observed.policies, &judged),
             &self.source.policies(),
             (&self.settings.installation, self.writer.field_manager()),
             now,

@@ -13,7 +13,7 @@ use super::policy::{Share, Speaker, Standing};
 use super::{Observed, Publish, wanted};
 use crate::api::status::GatewayPolicyStatus;
 use crate::diagnose::judge::Judged;
-use crate::report::{ObjectRef, Overload};
+use crate::report::ObjectRef;
 use crate::stores::Source;
 use crate::stores::writer::{StatusFile, StatusFiles};
 
@@ -34,15 +34,14 @@ pub async fn run(
         if inputs.changed().await.is_err() {
             return;
         }
-        let overloads = inputs.overloads.borrow_and_update().clone();
         let judged = inputs.judged.borrow_and_update().clone();
         let Some(now) = inputs.observed.borrow_and_update().clone() else {
             continue;
         };
         let judged = judged.unwrap_or_default();
         let find = |namespace: &str, name: &str| source.service(namespace, name);
-        let mut statuses = statuses((&now, &judged), wanted::addresses(&publish, find));
-        said = told((&now, &overloads, &judged), &installation, &said);
+        let mut statuses = statuses((&now, &judged), wanted::addresses(&publish, find, &[]));
+        said = told((&now, &judged), &installation, &said);
         for (policy, status) in &said {
             let file = statuses.entry(Some(policy.clone())).or_default();
             file.policy = Some(status.clone());
@@ -63,16 +62,11 @@ pub async fn run(
 }
 
 /// What each policy says now.
-fn told(
-    (observed, overloads, judged): (&Observed, &[Overload], &Judged),
-    installation: &str,
-    before: &Said,
-) -> Said {
+fn told((observed, judged): (&Observed, &Judged), installation: &str, before: &Said) -> Said {
     let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let speaker = Speaker {
         installation,
         now: &now,
-        overloads,
         judged,
     };
     let unseen = GatewayPolicyStatus::default();

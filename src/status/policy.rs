@@ -19,8 +19,8 @@ use crate::api::status::{
     self, Ancestor, AncestorRef, Condition, EffectiveSection, GatewayPolicyStatus,
 };
 use crate::diagnose::judge::Judged;
+use crate::report::Kind;
 use crate::report::policy::{PolicyReport, Rejection, TargetReport};
-use crate::report::{Kind, Overload};
 
 mod traffic;
 
@@ -28,9 +28,6 @@ use traffic::{PENDING, is_good};
 
 /// As many targets as are told.
 const MOST_ANCESTORS: usize = 16;
-
-/// As many upstreams are named that turn requests away.
-const MOST_UPSTREAMS: usize = 20;
 
 /// A target may still be on its way.
 const TARGET_NOT_FOUND: &str = "TargetNotFound";
@@ -52,8 +49,6 @@ pub(super) struct Speaker<'a> {
     pub(super) installation: &'a str,
     /// As Kubernetes writes times.
     pub(super) now: &'a str,
-    /// The upstreams that turn requests away.
-    pub(super) overloads: &'a [Overload],
     /// What is known of requests and of other replicas.
     pub(super) judged: &'a Judged,
 }
@@ -153,14 +148,12 @@ impl Speaker<'_> {
             reason: ready.reason,
             message: ready.message.clone(),
         });
-        let open = (!report.limited.is_empty()).then(|| self.breaker(report));
         let verdicts = [
             ("Accepted", Some(accepted)),
             ("ResolvedRefs", Some(resolved)),
             ("Programmed", Some(programmed)),
             ("Ready", Some(ready)),
             ("Stalled", stalled),
-            ("CircuitBreakerOpen", open),
         ];
         let verdicts = verdicts.into_iter();
         let conditions = verdicts.filter_map(|(name, verdict)| {
@@ -169,36 +162,6 @@ impl Speaker<'_> {
         let said = self.judged.said.policies.get(&report.object);
         let observed = self.observed(said, report.generation, known);
         conditions.chain(observed).collect()
-    }
-
-    /// Whether requests are turned away; True is the bad one.
-    fn breaker(self, report: &PolicyReport) -> Verdict {
-        let limited = |overload: &&Overload| report.limited.contains(&overload.upstream);
-        let sentences = self.overloads.iter().filter(limited).map(|overload| {
-            let limits = overload.limits.join(" and ");
-            format!("{limits} of {}", overload.upstream)
-        });
-        // Several upstreams of one Service read alike.
-        let sentences: BTreeSet<String> = sentences.collect();
-        if sentences.is_empty() {
-            let message = "no request was turned away in the last 30 s";
-            return bad("Closed", message.to_owned());
-        }
-        let told: Vec<&str> = sentences
-            .iter()
-            .take(MOST_UPSTREAMS)
-            .map(|it| &**it)
-            .collect();
-        let more = match sentences.len() - told.len() {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let message = format!(
-            "requests were answered 503 at once in the last 30 s because of {}{more}: raise the limit, \
-             or give the Service more endpoints",
-            told.join(", ")
-        );
-        good("LimitReached", message)
     }
 
     fn ancestor(

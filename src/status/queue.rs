@@ -2,8 +2,9 @@
 //!
 //! Writes go through one bucket, so that no number of failing objects becomes a storm of requests.
 //! Whatever became necessary last goes first: when there is more to say than may be said, the news
-//! is worth more than the backlog, and the backlog is complete either way. A write that failed waits
-//! longer each time, without holding up the others.
+//! is worth more than the backlog, and the backlog is complete either way. What some writes are about
+//! is urgent: for a while they go before all others. A write that failed waits longer each time, without
+//! holding up the others.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,6 +16,9 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 
 /// The longest wait after a failure.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// How long what is urgent goes before the rest; then there is so much of it that the rest would starve.
+const AHEAD: Duration = Duration::from_secs(10);
 
 /// Writes that wait, by what they are about.
 #[derive(Debug)]
@@ -28,6 +32,8 @@ pub(super) struct Queue<K> {
 struct Waiting {
     /// Higher: necessary for a shorter time.
     order: u64,
+    /// When it was due first.
+    since: Instant,
     due: Instant,
     failures: u32,
 }
@@ -58,6 +64,7 @@ impl<K: Ord + Clone> Queue<K> {
                 self.order += 1;
                 Waiting {
                     order: self.order,
+                    since: due,
                     due,
                     failures: 0,
                 }
@@ -68,13 +75,17 @@ impl<K: Ord + Clone> Queue<K> {
         }
     }
 
-    /// The write that is due and became necessary last; it stays until it is done or has failed.
-    pub(super) fn next(&self, now: Instant) -> Option<K> {
+    /// The write that is due and became necessary last, an urgent one before others; it stays until it is
+    /// done or has failed.
+    pub(super) fn next(&self, now: Instant, urgent: impl Fn(&K) -> bool) -> Option<K> {
         let due = self
             .waiting
             .iter()
             .filter(|(_, waiting)| waiting.due <= now);
-        let newest = due.max_by_key(|(_, waiting)| waiting.order);
+        let newest = due.max_by_key(|(key, waiting)| {
+            let ahead = now < waiting.since + AHEAD && urgent(key);
+            (ahead, waiting.order)
+        });
         newest.map(|(key, _)| key.clone())
     }
 
@@ -148,6 +159,24 @@ mod tests {
         keys.iter().map(|key| (*key, due)).collect()
     }
 
+    fn all_alike(_: &&str) -> bool {
+        false
+    }
+
+    #[test]
+    fn what_is_urgent_goes_first_until_it_has_waited_long() {
+        let now = Instant::now();
+        let mut queue = Queue::new();
+        queue.set(at(now, &["urgent"]));
+        queue.set(at(now, &["newer", "urgent"]));
+        let urgent = |key: &&str| *key == "urgent";
+        assert_eq!(queue.next(now, urgent), Some("urgent"));
+        assert_eq!(queue.next(now + AHEAD, urgent), Some("newer"));
+        // That it is still necessary does not make it new.
+        queue.set(at(now + AHEAD, &["newer", "urgent"]));
+        assert_eq!(queue.next(now + AHEAD, urgent), Some("newer"));
+    }
+
     #[test]
     fn what_became_necessary_last_is_written_first() {
         let now = Instant::now();
@@ -156,7 +185,7 @@ mod tests {
         queue.set(at(now, &["a-newer", "old"]));
         queue.set(at(now, &["a-newer", "newest", "old"]));
         let mut order = Vec::new();
-        while let Some(key) = queue.next(now) {
+        while let Some(key) = queue.next(now, all_alike) {
             queue.done(&key);
             order.push(key);
         }
@@ -169,9 +198,9 @@ mod tests {
         let mut queue = Queue::new();
         queue.set(at(now, &["a", "b"]));
         queue.set(at(now, &["b"]));
-        assert_eq!(queue.next(now), Some("b"));
+        assert_eq!(queue.next(now, all_alike), Some("b"));
         queue.done(&"b");
-        assert_eq!(queue.next(now), None);
+        assert_eq!(queue.next(now, all_alike), None);
     }
 
     #[test]
@@ -181,7 +210,7 @@ mod tests {
         queue.set(at(now, &["good"]));
         queue.set(at(now, &["bad", "good"]));
         queue.failed(&"bad", now, Duration::ZERO);
-        assert_eq!(queue.next(now), Some("good"));
+        assert_eq!(queue.next(now, all_alike), Some("good"));
         queue.done(&"good");
         for wait in [1, 2, 4, 8, 16, 32, 60, 60] {
             assert_eq!(queue.next_due(), Some(now + seconds(wait)));

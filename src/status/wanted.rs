@@ -6,6 +6,7 @@
 //! taken it over, and is left alone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{LoadBalancerIngress, Service};
@@ -33,15 +34,17 @@ pub(super) enum AddressChange {
 }
 
 /// The published addresses; absent where they are not known (yet), which changes nothing anywhere.
-/// `find` looks a Service up by namespace and name.
+/// `find` looks a Service up by namespace and name; `nodes` are the addresses of nodes.
 pub(super) fn addresses(
     publish: &Publish,
     find: impl FnOnce(&str, &str) -> Option<Arc<Service>>,
+    nodes: &[IpAddr],
 ) -> Option<Addresses> {
     let addresses = match publish {
         Publish::Nothing => return None,
         Publish::Addresses(listed) => listed.iter().map(listed_address).collect(),
         Publish::Service { namespace, name } => of_service(&*find(namespace, name)?),
+        Publish::Nodes => nodes.iter().map(|ip| by_ip(&ip.to_string())).collect(),
     };
     (!addresses.is_empty()).then_some(addresses)
 }

@@ -10,8 +10,12 @@
 //! "absent", would cost the right to `get` and a read per missing name; the finding names both
 //! possibilities instead. Of ConfigMaps, only those with one of our labels are asked for, in the same
 //! way.
+//!
+//! Where one namespace is all that is watched, no IngressClass is: nothing that has no namespace is read.
 
+mod client;
 mod optional;
+mod scattered;
 mod trouble;
 
 use std::future::Future;
@@ -35,9 +39,8 @@ use super::installation::stable_hash;
 use super::reader::Access;
 use super::shelf::Watched;
 use super::{Feed, Source, ownership, source};
+use crate::api::metadata::CA;
 use crate::api::policy::GatewayPolicy;
-use crate::api::policy::answers::PAGES_LABEL;
-use crate::api::policy::upstream::CA_LABEL;
 use trouble::Trouble;
 
 pub(super) use trouble::resource;
@@ -53,11 +56,16 @@ const WATCH_SILENCE: Duration = Duration::from_secs(150);
 /// Lease is still valid after it should have been renewed.
 const REQUEST_SILENCE: Duration = Duration::from_secs(4);
 
+/// The only Secrets that are asked for.
+const TLS_SECRETS: &str = "type=kubernetes.io/tls";
+
 /// What is watched.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// Only this namespace; absent: all.
+    /// Only this namespace, and no IngressClass; absent: all.
     pub namespace: Option<String>,
+    /// Where alone Secrets are watched; absent: wherever the other kinds are.
+    pub secret_namespaces: Option<Vec<String>>,
     /// Namespace and name of the Service whose addresses are published; watched on its own if it is
     /// outside `namespace`.
     pub published: Option<(String, String)>,
@@ -104,18 +112,18 @@ impl Connection {
 
     /// Prepares connections as `config` says.
     pub fn with(config: kube::Config) -> Result<Self, ConnectError> {
-        let client = |silence, reset| {
+        let prepare = |silence, reset| {
             let mut config = config.clone();
             config.connect_timeout = Some(REQUEST_SILENCE);
             config.read_timeout = Some(silence);
             config.reset_reader_on_write = reset;
             // Whoever asks tries again by itself, and has to know at once when it did not work.
             config.default_retry = false;
-            Client::try_from(config).map_err(|e| ConnectError::Client(Box::new(e)))
+            client::of(config).map_err(|e| ConnectError::Client(Box::new(e)))
         };
         Ok(Self {
-            watches: client(WATCH_SILENCE, false)?,
-            requests: client(REQUEST_SILENCE, true)?,
+            watches: prepare(WATCH_SILENCE, false)?,
+            requests: prepare(REQUEST_SILENCE, true)?,
             server: config.cluster_url.clone(),
             namespace: config.default_namespace.clone(),
             cluster: cluster(&config),
@@ -192,22 +200,38 @@ async fn run(client: Client, settings: Settings, feed: Arc<Feed>) {
         }};
     }
     watch!(scoped::<Ingress>(&client, namespace), config());
-    watch!(
-        Api::<DeserializeGuard<IngressClass>>::all(client.clone()),
-        config()
-    );
+    match namespace {
+        Some(_) => feed.has_no_classes(),
+        None => watch!(
+            Api::<DeserializeGuard<IngressClass>>::all(client.clone()),
+            config()
+        ),
+    }
     watch!(scoped::<Service>(&client, namespace), config());
     watch!(scoped::<EndpointSlice>(&client, namespace), config());
-    watch!(
-        scoped::<Secret>(&client, namespace),
-        config().fields("type=kubernetes.io/tls")
-    );
+    match &settings.secret_namespaces {
+        Some(listed) => {
+            feed.lists_secrets_of(listed);
+            for namespace in listed {
+                let to = (Arc::clone(&feed), Arc::clone(&manager), patience);
+                watches.spawn(scattered::follow_secrets(
+                    client.clone(),
+                    namespace.clone(),
+                    to,
+                ));
+            }
+        }
+        None => watch!(
+            scoped::<Secret>(&client, namespace),
+            config().fields(TLS_SECRETS)
+        ),
+    }
     watch!(
         scoped::<ConfigMap>(&client, namespace),
-        config().labels(&format!("{CA_LABEL}=true")),
+        config().labels(&format!("{CA}=true")),
         optional::do_without_config_maps
     );
-    watches.spawn(follow_pages(
+    watches.spawn(scattered::follow_pages(
         scoped::<ConfigMap>(&client, namespace),
         (Arc::clone(&manager), settings.namespace.clone()),
         (Arc::clone(&feed), patience),
@@ -217,35 +241,16 @@ async fn run(client: Client, settings: Settings, feed: Arc<Feed>) {
         config(),
         optional::do_without_policies
     );
-    if let (Some(watched), Some((namespace, name))) = (namespace, settings.published)
-        && watched != namespace
+    if let (Some(watched), Some(published)) = (namespace, settings.published)
+        && watched != published.0
     {
-        let api = scoped::<Service>(&client, Some(&namespace));
-        let config = config().fields(&format!("metadata.name={name}"));
-        let trouble = Trouble::new(Some(namespace), Arc::clone(&feed));
-        let take = move |news: News<_>| {
-            if let Ok(event) = news {
-                feed.apply_published(event);
-            }
-        };
-        watches.spawn(follow(api, config, manager, trouble, take));
+        watches.spawn(scattered::follow_published(
+            client,
+            published,
+            (feed, manager),
+        ));
     }
     while watches.join_next().await.is_some() {}
-}
-
-/// Follows the ConfigMaps that hold error pages.
-async fn follow_pages(
-    api: Api<DeserializeGuard<ConfigMap>>,
-    (manager, scope): (Arc<str>, Option<String>),
-    (feed, patience): (Arc<Feed>, Duration),
-) {
-    let config = config().labels(&format!("{PAGES_LABEL}=true"));
-    let trouble = Trouble::new(scope, Arc::clone(&feed));
-    let take = |news: News<_>| match news {
-        Ok(event) => feed.apply_pages(event),
-        Err(error) => optional::do_without_pages(&feed, error, patience),
-    };
-    follow(api, config, manager, trouble, take).await;
 }
 
 /// What a watch says.

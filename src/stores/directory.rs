@@ -8,8 +8,10 @@
 //! What is broken is a finding with its file and line, and the last good state of the objects
 //! concerned stays (`scan`).
 
+mod lines;
 mod manifest;
 mod object;
+pub mod once;
 mod scan;
 
 use std::collections::HashSet;

@@ -117,7 +117,7 @@ impl Cluster {
         };
         match policies {
             // One of those that were not read may admit us.
-            Ok((_, true)) => {}
+            Ok((_, true)) => facts.unread.push(unread::<NetworkPolicy>(false)),
             Ok((policies, false)) => {
                 let wanted = Wanted {
                     namespace: &self.own,
@@ -144,10 +144,6 @@ impl Cluster {
             + DeserializeOwned
             + Debug,
     {
-        let unread = |forbidden| Unread {
-            resource: K::plural(&()).into_owned(),
-            forbidden,
-        };
         let api = Api::<K>::namespaced(self.client.clone(), namespace);
         match tokio::time::timeout(PATIENCE, api.list(&params)).await {
             Ok(Ok(list)) => {
@@ -157,9 +153,9 @@ impl Cluster {
             Ok(Err(error)) => {
                 tracing::debug!(%error, resource = %K::plural(&()), "facts cannot be read");
                 let forbidden = matches!(&error, kube::Error::Api(status) if status.code == 403);
-                Err(unread(forbidden))
+                Err(unread::<K>(forbidden))
             }
-            Err(_) => Err(unread(false)),
+            Err(_) => Err(unread::<K>(false)),
         }
     }
 }
@@ -169,6 +165,13 @@ impl Debug for Cluster {
         f.debug_struct("Cluster")
             .field("own", &self.own)
             .finish_non_exhaustive()
+    }
+}
+
+fn unread<K: Resource<DynamicType = ()>>(forbidden: bool) -> Unread {
+    Unread {
+        resource: K::plural(&()).into_owned(),
+        forbidden,
     }
 }
 

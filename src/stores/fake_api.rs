@@ -112,11 +112,13 @@ async fn answer(
     };
     // The test may have seen enough.
     let _ = log.send(request.clone());
-    let watch = head
-        .uri
-        .query()
-        .is_some_and(|query| query.contains("watch=true"));
-    let (status, body) = state.lock().unwrap().answer(request);
+    let query = head.uri.query().unwrap_or_default();
+    let mut query = form_urlencoded::parse(query.as_bytes());
+    let watch = query
+        .clone()
+        .any(|it| it == ("watch".into(), "true".into()));
+    let limit = query.find_map(|(name, value)| (name == "limit").then(|| value.parse().ok())?);
+    let (status, body) = state.lock().unwrap().answer(request, limit);
     let body = Bytes::from(body.to_string());
     let body = if watch && status == StatusCode::OK {
         let never = stream::pending::<Result<Frame<Bytes>, Infallible>>();
@@ -130,7 +132,8 @@ async fn answer(
 }
 
 impl State {
-    fn answer(&mut self, request: Request) -> (StatusCode, Value) {
+    /// A list of more than the limit is cut off.
+    fn answer(&mut self, request: Request, limit: Option<usize>) -> (StatusCode, Value) {
         let Request { method, path, body } = request;
         if let Some((part, status)) = self.refused
             && path.contains(part)
@@ -154,9 +157,16 @@ impl State {
         match self.objects.get(&path) {
             Some(object) => (StatusCode::OK, object.clone()),
             None if collection => {
-                let items = self.items(&path);
-                let list = json!({"metadata": {"resourceVersion": "1"}, "items": items});
-                (StatusCode::OK, list)
+                let mut items = self.items(&path);
+                let mut metadata = json!({"resourceVersion": "1"});
+                if let Some(limit) = limit.filter(|limit| *limit < items.len()) {
+                    items.truncate(limit);
+                    metadata["continue"] = json!("the rest");
+                }
+                (
+                    StatusCode::OK,
+                    json!({"metadata": metadata, "items": items}),
+                )
             }
             None => (StatusCode::NOT_FOUND, failure(StatusCode::NOT_FOUND)),
         }

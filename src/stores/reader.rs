@@ -16,6 +16,8 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub mod review;
+
 use super::cluster::{ConnectError, Connection, resource};
 
 /// As whom which cluster is read.
@@ -27,6 +29,8 @@ pub struct Access {
     pub context: Option<String>,
     /// The user to be, for those who may.
     pub impersonate: Option<String>,
+    /// The groups to be in then.
+    pub groups: Vec<String>,
 }
 
 /// Reads objects of a cluster.
@@ -97,6 +101,7 @@ impl Access {
         };
         if let Some(user) = &self.impersonate {
             config.auth_info.impersonate = Some(user.clone());
+            config.auth_info.impersonate_groups = Some(self.groups.clone());
         }
         Ok(config)
     }
@@ -136,6 +141,23 @@ impl Reader {
             None => Api::all(self.requests.clone()),
         };
         list(api, &ListParams::default(), place(namespace)).await
+    }
+
+    /// Those of them that a selector of labels, or of fields, takes.
+    pub async fn selected<K>(
+        &self,
+        namespace: Option<&str>,
+        selected: &ListParams,
+    ) -> Result<Vec<K>, Unread>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+        K: Clone + Debug + DeserializeOwned,
+    {
+        let api = match namespace {
+            Some(namespace) => Api::namespaced(self.requests.clone(), namespace),
+            None => Api::all(self.requests.clone()),
+        };
+        list(api, selected, place(namespace)).await
     }
 
     /// Those of them that are about objects of these kinds: the Events of a namespace are many.

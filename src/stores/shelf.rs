@@ -29,6 +29,7 @@ use crate::report::{Code, FilePosition, Finding, Kind, ObjectRef};
 
 mod config_maps;
 mod kinds;
+mod secrets;
 
 /// A kind that is watched.
 pub(crate) trait Watched:
@@ -54,6 +55,8 @@ pub(crate) struct Shelves {
     pub(crate) services: Shelf<Service>,
     pub(crate) slices: Shelf<EndpointSlice>,
     pub(crate) secrets: Shelf<Secret>,
+    /// Those of namespaces that are watched one by one.
+    pub(crate) listed_secrets: BTreeMap<String, Shelf<Secret>>,
     /// Those that hold certificates; from files, all.
     pub(crate) config_maps: Shelf<ConfigMap>,
     /// Those that hold error pages.
@@ -255,8 +258,8 @@ impl<K> Shelf<K> {
         for (key, entry) in &self.current {
             view.versions
                 .insert(key.clone(), entry.identity().version.clone());
-            if let Entry::Unreadable { error, .. } = entry {
-                view.unreadable.insert(key.clone());
+            if let Entry::Unreadable { error, identity } = entry {
+                view.unreadable.insert(key.clone(), identity.uid.clone());
                 view.findings.push(Finding {
                     object: Some(key.clone()),
                     position: None,
@@ -283,7 +286,7 @@ impl Shelves {
             && self.classes.is_synced()
             && self.services.is_synced()
             && self.slices.is_synced()
-            && self.secrets.is_synced()
+            && self.are_secrets_synced()
             && self.config_maps.is_synced()
             && self.pages.is_synced()
             && self.policies.is_synced()
@@ -323,7 +326,7 @@ impl Shelves {
                 + self.classes.revision
                 + self.services.revision
                 + self.slices.revision
-                + self.secrets.revision
+                + self.revision_of_secrets()
                 + self.config_maps.revision
                 + self.pages.revision
                 + self.policies.revision,
@@ -333,7 +336,7 @@ impl Shelves {
         view.classes = self.classes.show(&mut view);
         view.services = self.services.show(&mut view);
         view.slices = self.slices.show(&mut view);
-        view.secrets = self.secrets.show(&mut view);
+        view.secrets = self.show_secrets(&mut view);
         view.config_maps = self.show_config_maps(&mut view);
         view.policies = self.policies.show(&mut view);
         view
@@ -346,7 +349,7 @@ impl Shelves {
             Kind::IngressClass => self.classes.get(key).map(Entry::identity),
             Kind::Service => self.services.get(key).map(Entry::identity),
             Kind::EndpointSlice => self.slices.get(key).map(Entry::identity),
-            Kind::Secret => self.secrets.get(key).map(Entry::identity),
+            Kind::Secret => self.identity_of_secret(key),
             Kind::ConfigMap => self.identity_of_config_map(key),
             Kind::GatewayPolicy => self.policies.get(key).map(Entry::identity),
         }

@@ -125,7 +125,8 @@ fn an_object_that_cannot_be_decoded_is_one_finding_and_no_obstacle() {
     feed.apply::<Service>(Event::Apply(undecodable("breaks", 2)));
     let view = source.view().unwrap();
     assert_eq!(names(&source), ["web"]);
-    assert_eq!(view.unreadable, BTreeSet::from([reference("breaks")]));
+    let unreadable = Unreadable::from([(reference("breaks"), "u".to_owned())]);
+    assert_eq!(view.unreadable, unreadable);
     let [finding] = &view.findings[..] else {
         panic!("{:?}", view.findings);
     };

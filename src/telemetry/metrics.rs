@@ -15,10 +15,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::registry::Registry;
 
+use crate::report::outcome::Outcome;
+
 pub mod catalogue;
 mod causes;
 mod control;
+mod exemplars;
 mod exposition;
+mod plain;
 mod probes;
 mod process;
 mod routes;
@@ -33,6 +37,7 @@ pub use spans::SpanCounters;
 pub use states::{EndpointCounts, UpstreamState};
 pub use upstreams::{BreakerLimit, UpstreamConnectionGuard, UpstreamMetrics};
 
+use exemplars::Exemplars;
 use routes::Routes;
 use states::States;
 use upstreams::Upstreams;
@@ -45,6 +50,7 @@ pub struct Metrics {
     states: States,
     spans: SpanCounters,
     control: Control,
+    exemplars: Exemplars,
     started: SystemTime,
 }
 
@@ -75,6 +81,7 @@ impl Metrics {
             states: States::default(),
             spans: SpanCounters::default(),
             control: Control::default(),
+            exemplars: Exemplars::default(),
             started: SystemTime::now(),
         })
     }
@@ -130,11 +137,29 @@ impl Metrics {
         add_one(&self.worker(worker).log_lines_dropped);
     }
 
-    /// The text that a Prometheus server scrapes (OpenMetrics 1.0).
+    /// Keeps the id of a request that failed as the exemplar of those like it.
+    pub fn exemplify(&self, outcome: &Outcome) {
+        self.exemplars.take(outcome);
+    }
+
+    /// The text that a Prometheus server scrapes (OpenMetrics 1.0), with exemplars.
     ///
     /// # Errors
     /// Never in practice: writing to a text cannot fail, but formatting says that it might.
     pub fn encode(self: &Arc<Self>) -> Result<String, fmt::Error> {
+        let text = self.encode_bare()?;
+        Ok(self.exemplars.add_to(&text))
+    }
+
+    /// The same in Prometheus' own text format, which was before OpenMetrics and has no exemplars.
+    ///
+    /// # Errors
+    /// Never in practice, as above.
+    pub fn encode_plain(self: &Arc<Self>) -> Result<String, fmt::Error> {
+        Ok(plain::of(&self.encode_bare()?))
+    }
+
+    fn encode_bare(self: &Arc<Self>) -> Result<String, fmt::Error> {
         let mut registry = Registry::with_prefix(catalogue::PREFIX);
         registry.register_collector(Box::new(Arc::clone(self)));
         let mut text = String::with_capacity(16 * 1024);
@@ -181,210 +206,4 @@ impl Drop for ConnectionGuard {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::failure::Cause;
-
-    fn shop() -> RouteLabels {
-        RouteLabels {
-            ingress_namespace: "shop".into(),
-            ingress: "cart".into(),
-            upstream: "shop/cart:80".into(),
-            host: "shop.example".into(),
-        }
-    }
-
-    #[track_caller]
-    fn assert_has(text: &str, line: &str) {
-        assert!(
-            text.lines().any(|l| l == line),
-            "no line {line:?} in\n{text}"
-        );
-    }
-
-    #[test]
-    fn the_counts_of_all_workers_are_summed() {
-        let metrics = Metrics::new(2);
-        let route = metrics.route(&shop());
-        route.record(0, 200, None, Duration::from_millis(3));
-        route.record(1, 200, None, Duration::from_millis(30));
-        route.record(
-            1,
-            502,
-            Some(Cause::ConnectionRefused),
-            Duration::from_secs(100),
-        );
-        let text = metrics.encode().unwrap();
-        let labels = r#"ingress_namespace="shop",ingress="cart",upstream="shop/cart:80""#;
-        assert_has(
-            &text,
-            &format!("bywash_requests_total{{status=\"200\",{labels}}} 2"),
-        );
-        assert_has(
-            &text,
-            &format!("bywash_requests_total{{status=\"502\",{labels}}} 1"),
-        );
-        assert_has(
-            &text,
-            &format!("bywash_request_failures_total{{cause=\"connection_refused\",{labels}}} 1"),
-        );
-        let duration = "bywash_request_duration_seconds";
-        assert_has(&text, &format!("{duration}_count{{{labels}}} 3"));
-        assert_has(
-            &text,
-            &format!("{duration}_bucket{{le=\"0.005\",{labels}}} 1"),
-        );
-        assert_has(
-            &text,
-            &format!("{duration}_bucket{{le=\"0.05\",{labels}}} 2"),
-        );
-        assert_has(
-            &text,
-            &format!("{duration}_bucket{{le=\"60.0\",{labels}}} 2"),
-        );
-        assert_has(
-            &text,
-            &format!("{duration}_bucket{{le=\"+Inf\",{labels}}} 3"),
-        );
-        assert_has(&text, &format!("{duration}_sum{{{labels}}} 100.033"));
-    }
-
-    #[test]
-    fn a_status_outside_the_list_counts_in_its_class() {
-        let metrics = Metrics::new(1);
-        let route = metrics.route(&shop());
-        route.record(0, 599, None, Duration::ZERO);
-        route.record(0, 7, None, Duration::ZERO);
-        let text = metrics.encode().unwrap();
-        assert!(
-            text.contains("status=\"5xx\"") && text.contains("status=\"other\""),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn a_connection_is_open_until_its_guard_is_dropped() {
-        let metrics = Metrics::new(1);
-        let first = metrics.client_connection(0);
-        let _second = metrics.client_connection(5);
-        let upstream = metrics.upstream("shop/cart:80");
-        let _open = upstream.connection(0);
-        drop(upstream.connection(3));
-        upstream.connection_reused(0);
-        drop(first);
-        let text = metrics.encode().unwrap();
-        assert_has(&text, "bywash_client_connections 1");
-        assert_has(&text, "bywash_client_connections_accepted_total 2");
-        assert_has(&text, "bywash_client_connections_closed_total 1");
-        let labels = r#"{upstream="shop/cart:80"}"#;
-        for line in [
-            "bywash_upstream_connections{} 1",
-            "bywash_upstream_connections_opened_total{} 2",
-            "bywash_upstream_connections_reused_total{} 1",
-        ] {
-            assert_has(&text, &line.replace("{}", labels));
-        }
-    }
-
-    #[test]
-    fn counters_survive_a_new_snapshot_and_go_with_their_route() {
-        let metrics = Metrics::new(1);
-        let old = metrics.route(&shop());
-        old.record(0, 200, None, Duration::ZERO);
-        let new = metrics.route(&shop());
-        drop(old);
-        new.record(0, 200, None, Duration::ZERO);
-        assert!(
-            metrics
-                .encode()
-                .unwrap()
-                .contains("upstream=\"shop/cart:80\"} 2\n")
-        );
-        drop(new);
-        assert!(!metrics.encode().unwrap().contains("shop/cart"));
-    }
-
-    #[test]
-    fn attempts_are_counted_by_cause() {
-        let metrics = Metrics::new(1);
-        let upstream = metrics.upstream("shop/cart:80");
-        upstream.attempt(0, None);
-        upstream.attempt(1, Some(Cause::ConnectionReset));
-        upstream.attempt(0, Some(Cause::RetriedStatus(502)));
-        upstream.retry(0);
-        let text = metrics.encode().unwrap();
-        let labels = r#"upstream="shop/cart:80""#;
-        assert_has(
-            &text,
-            &format!("bywash_upstream_attempts_total{{{labels}}} 3"),
-        );
-        let label = Cause::ConnectionReset.label();
-        assert_has(
-            &text,
-            &format!("bywash_upstream_attempt_failures_total{{{labels},cause=\"{label}\"}} 1"),
-        );
-        assert_has(&text, &format!("bywash_retries_total{{{labels}}} 1"));
-    }
-
-    #[test]
-    fn what_happens_in_an_upstream_is_counted_until_it_is_gone() {
-        let metrics = Metrics::new(1);
-        let upstream = metrics.upstream("shop/cart:80");
-        assert!(!metrics.encode().unwrap().contains("shop/cart"));
-        for _ in 0..3 {
-            upstream.ejected();
-        }
-        upstream.readmitted();
-        upstream.retry_over_budget();
-        upstream.idle_connection_cut();
-        let text = metrics.encode().unwrap();
-        let labels = r#"{upstream="shop/cart:80"}"#;
-        for line in [
-            "bywash_upstream_ejections_total{} 3",
-            "bywash_upstream_readmissions_total{} 1",
-            "bywash_retries_over_budget_total{} 1",
-            "bywash_upstream_idle_connections_cut_total{} 1",
-        ] {
-            assert_has(&text, &line.replace("{}", labels));
-        }
-        drop(upstream);
-        assert!(!metrics.encode().unwrap().contains("shop/cart"));
-    }
-
-    #[test]
-    fn every_name_begins_with_bywash_and_no_label_is_one_that_a_service_monitor_overwrites() {
-        let metrics = Metrics::new(1);
-        let route = metrics.route(&shop());
-        let upstream = metrics.upstream("shop/cart:80");
-        for cause in Cause::all() {
-            route.record(
-                0,
-                cause.status().as_u16(),
-                Some(cause),
-                Duration::from_millis(1),
-            );
-            upstream.attempt(0, Some(cause));
-        }
-        metrics.control().set_findings([("error", "InvalidHost")]);
-        let text = metrics.encode().unwrap();
-        let samples: Vec<_> = text.lines().filter(|l| !l.starts_with('#')).collect();
-        assert!(samples.len() > 100);
-        for sample in samples {
-            assert!(sample.starts_with("bywash_"), "{sample}");
-            for label in [
-                "namespace",
-                "service",
-                "pod",
-                "container",
-                "endpoint",
-                "node",
-                "job",
-                "instance",
-            ] {
-                assert!(!sample.contains(&format!("{{{label}=")), "{sample}");
-                assert!(!sample.contains(&format!(",{label}=")), "{sample}");
-            }
-        }
-        assert!(text.ends_with("# EOF\n"));
-    }
-}
+mod tests;

@@ -13,7 +13,8 @@ use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
-use crate::api::policy::upstream::{CA_KEY, CA_LABEL};
+use crate::api::metadata::CA;
+use crate::api::policy::upstream::CA_KEY;
 use crate::report::{Code, Kind, ObjectRef};
 
 use super::config_map::{ConfigMaps, same_contents, same_object};
@@ -71,7 +72,7 @@ impl<'a> Authorities<'a> {
 
     /// The certificates of a ConfigMap.
     pub(super) fn load(&mut self, key: Key<'_>) -> Loaded {
-        let found = match self.config_maps.find(key, CA_LABEL) {
+        let found = match self.config_maps.find(key, CA) {
             Ok(found) => found,
             Err(why) => {
                 let code = Code::CaNotFound;
@@ -88,7 +89,7 @@ impl<'a> Authorities<'a> {
     /// What the next translation starts from: ConfigMaps that exist, also those not asked for now.
     pub(super) fn finish(mut self) -> KnownAuthorities {
         for (object, outcome) in self.last {
-            if self.config_maps.has(object, CA_LABEL) {
+            if self.config_maps.has(object, CA) {
                 let entry = self.now.entry(object.clone());
                 entry.or_insert_with(|| outcome.clone());
             }

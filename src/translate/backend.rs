@@ -10,8 +10,9 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{IngressBackend, IngressServiceBackend};
 
+use crate::api::metadata::SERVICE_NAME;
 use crate::failure::Cause;
-use crate::report::{Code, Kind, ObjectRef};
+use crate::report::{Code, Kind, ObjectRef, Unreadable};
 use crate::routing::policy::upstream::{Trust, UpstreamPolicy, UpstreamTls};
 use crate::routing::snapshot::{EndpointSource, ServicePort, Target, Upstream, UpstreamId};
 
@@ -25,13 +26,11 @@ use super::{Objects, Settings};
 
 mod fallback;
 
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
-
 /// Resolves backends, and keeps the upstreams that they lead to.
 pub(super) struct Backends<'a> {
     services: HashMap<Key<'a>, &'a Service, FixedState>,
     slices: HashMap<Key<'a>, Vec<&'a EndpointSlice>, FixedState>,
-    unreadable: &'a BTreeSet<ObjectRef>,
+    unreadable: &'a Unreadable,
     allow_external_name: bool,
     authorities: Authorities<'a>,
     names: &'a mut Names,
@@ -151,7 +150,7 @@ impl<'a> Backends<'a> {
         let IngressServiceBackend { name, port } = backend;
         let Some(service) = self.services.get(&(namespace, name.as_str())).copied() else {
             let reference = names::reference(Kind::Service, (namespace, name));
-            let why = if self.unreadable.contains(&reference) {
+            let why = if self.unreadable.contains_key(&reference) {
                 "could not be read"
             } else {
                 "does not exist"

@@ -5,7 +5,7 @@
 //! A Secret that becomes unusable keeps the last certificate that was usable, for as long as it is the
 //! same Secret and exists. Messages never quote what a Secret holds.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
@@ -20,13 +20,13 @@ use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::report::{Code, Kind, ObjectRef};
+use crate::report::{Code, Kind, ObjectRef, Unreadable};
 use crate::routing::host::HostPattern;
 use crate::routing::snapshot::{Certificate, SecretName};
 
 use super::findings::Findings;
 use super::names::{self, Key};
-use super::{Objects, Origin};
+use super::{Objects, Origin, Settings};
 
 const TLS: &str = "kubernetes.io/tls";
 const RECREATE: &str = "delete it and create it again with 'kubectl create secret tls'";
@@ -68,20 +68,20 @@ pub(super) struct Loaded {
 /// The Secrets, parsed when asked for.
 pub(super) struct Certificates<'a> {
     secrets: HashMap<Key<'a>, &'a Arc<Secret>, FixedState>,
-    unreadable: &'a BTreeSet<ObjectRef>,
-    origin: Origin,
+    unreadable: &'a Unreadable,
+    settings: &'a Settings,
     last: &'a Parsed,
     now: Parsed,
 }
 
 impl<'a> Certificates<'a> {
     /// Indexes the Secrets.
-    pub(super) fn new(objects: &'a Objects, origin: Origin, last: &'a Parsed) -> Self {
+    pub(super) fn new(objects: &'a Objects, settings: &'a Settings, last: &'a Parsed) -> Self {
         let secrets = objects.secrets.iter();
         Self {
             secrets: secrets.map(|it| (names::key(&**it), it)).collect(),
             unreadable: &objects.unreadable,
-            origin,
+            settings,
             last,
             now: Parsed::default(),
         }
@@ -120,13 +120,13 @@ impl<'a> Certificates<'a> {
     ) -> Option<Arc<Certificate>> {
         let loaded = self.load((namespace, name), &HostPattern::Any, findings);
         if let Some(Defect {
-            code: Code::SecretNotFound,
+            code: code @ (Code::SecretNotFound | Code::SecretNotRead),
             why,
         }) = &loaded.defect
         {
             let object = names::reference(Kind::Secret, (namespace, name));
             let message = format!("the default certificate is a self-made one: the Secret {why}");
-            findings.add(&object, Code::SecretNotFound, message);
+            findings.add(&object, *code, message);
         }
         loaded.certificate
     }
@@ -156,14 +156,17 @@ impl<'a> Certificates<'a> {
     }
 
     fn absent(&self, object: &ObjectRef) -> Loaded {
-        let why = if self.unreadable.contains(object) {
-            "could not be read".to_owned()
-        } else if self.origin == Origin::Cluster {
-            format!("does not exist, or is not of type {TLS} (then {RECREATE})")
+        let listed = self.settings.secret_namespaces.as_ref();
+        let (code, why) = if listed.is_some_and(|it| !it.contains(&*object.namespace)) {
+            (Code::SecretNotRead, unread(&object.namespace))
+        } else if self.unreadable.contains_key(object) {
+            (Code::SecretNotFound, "could not be read".to_owned())
+        } else if self.settings.origin == Origin::Cluster {
+            let why = format!("does not exist, or is not of type {TLS} (then {RECREATE})");
+            (Code::SecretNotFound, why)
         } else {
-            "does not exist".to_owned()
+            (Code::SecretNotFound, "does not exist".to_owned())
         };
-        let code = Code::SecretNotFound;
         Loaded {
             certificate: None,
             defect: Some(Defect { code, why }),
@@ -228,6 +231,13 @@ impl Outcome {
         self.covers.insert(host.clone(), covers);
         covers
     }
+}
+
+fn unread(namespace: &str) -> String {
+    format!(
+        "is not read: add '{namespace}' to --secret-namespaces (rbac.secretNamespaces in the chart), \
+         which lists where Secrets are"
+    )
 }
 
 fn same_contents(a: &Arc<Secret>, b: &Arc<Secret>) -> bool {
@@ -344,8 +354,9 @@ mod tests {
             }
         };
         let host = HostPattern::parse("shop.example").unwrap();
+        let settings = Settings::default();
         let expiries = |objects: &Objects, last: &Parsed| {
-            let mut certificates = Certificates::new(objects, Origin::Cluster, last);
+            let mut certificates = Certificates::new(objects, &settings, last);
             certificates.load(("shop", "shop-tls"), &host, &mut Findings::default());
             (certificates.expiries(), certificates.finish())
         };
@@ -359,7 +370,7 @@ mod tests {
         let (found, _) = expiries(&secret("broken".to_owned()), &last);
         assert_eq!(found, expected);
         let untouched = secret(certificate.pem());
-        let certificates = Certificates::new(&untouched, Origin::Cluster, &last);
+        let certificates = Certificates::new(&untouched, &settings, &last);
         assert!(certificates.expiries().is_empty());
     }
 }

@@ -3,7 +3,8 @@
 //! An Ingress names its class in `spec.ingressClassName` or in the older annotation, which wins where
 //! both are there (the API's own documentation of the field says so). One without any belongs to the
 //! default class. The API server fills in the default when an Ingress is created, so that what is
-//! asked here is only about those that are older than the default class or come from files.
+//! asked here is only about those that are older than the default class or come from files. Where one
+//! namespace is all that is read, no IngressClass is, and the operator says what it would say.
 //!
 //! <https://kubernetes.io/docs/concepts/services-networking/ingress/#ingress-class>
 
@@ -15,14 +16,12 @@ use k8s_openapi::api::networking::v1::{
 };
 
 use crate::api::GROUP;
+use crate::api::metadata::{DEFAULT_CLASS, INGRESS_CLASS};
 use crate::report::{Code, Kind, ObjectRef};
 
 use super::findings::Findings;
 use super::names;
-use super::{Origin, Settings};
-
-const ANNOTATION: &str = "kubernetes.io/ingress.class";
-const DEFAULT: &str = "ingressclass.kubernetes.io/is-default-class";
+use super::{ClassSource, Origin, Settings};
 
 /// What decides whether an Ingress is ours.
 pub(super) struct Classes<'a> {
@@ -48,6 +47,16 @@ impl<'a> Classes<'a> {
         findings: &mut Findings,
     ) -> Self {
         let ours = settings.ingress_class.as_str();
+        if let ClassSource::Operator { is_default, policy } = &settings.class {
+            return Self {
+                ours,
+                exists: true,
+                by_field: true,
+                by_annotation: true,
+                by_default: *is_default,
+                parameters: policy.clone(),
+            };
+        }
         let object = classes.iter().find(|it| names::name(&it.metadata) == ours);
         let Some(class) = object else {
             let files = settings.origin == Origin::Directory;
@@ -101,7 +110,7 @@ impl<'a> Classes<'a> {
     /// Whether the Ingress is ours.
     pub(super) fn select(&self, ingress: &Ingress, findings: &mut Findings) -> bool {
         let annotations = ingress.metadata.annotations.as_ref();
-        let annotation = annotations.and_then(|it| it.get(ANNOTATION));
+        let annotation = annotations.and_then(|it| it.get(INGRESS_CLASS));
         let annotation = annotation.map(String::as_str).filter(|it| !it.is_empty());
         let field = ingress.spec.as_ref();
         let field = field.and_then(|spec| spec.ingress_class_name.as_deref());
@@ -111,7 +120,7 @@ impl<'a> Classes<'a> {
         {
             let object = names::reference(Kind::Ingress, names::key(ingress));
             let message = format!(
-                "the annotation {ANNOTATION} says '{annotation}' and spec.ingressClassName says \
+                "the annotation {INGRESS_CLASS} says '{annotation}' and spec.ingressClassName says \
                  '{field}': the annotation wins; remove it"
             );
             findings.add(&object, Code::ClassMismatch, message);
@@ -134,7 +143,7 @@ impl<'a> Classes<'a> {
 fn is_default(class: &IngressClass) -> bool {
     let annotations = class.metadata.annotations.as_ref();
     annotations
-        .and_then(|it| it.get(DEFAULT))
+        .and_then(|it| it.get(DEFAULT_CLASS))
         .is_some_and(|it| it == "true")
 }
 

@@ -3,13 +3,13 @@
 //! The label is asked for everywhere, though only a cluster needs it, so that what works from files
 //! works in a cluster, too.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use k8s_openapi::api::core::v1::ConfigMap;
 
-use crate::report::{Kind, ObjectRef};
+use crate::report::{Kind, ObjectRef, Unreadable};
 
 use super::names::{self, Key};
 use super::{Objects, Origin};
@@ -17,7 +17,7 @@ use super::{Objects, Origin};
 /// All of them.
 pub(super) struct ConfigMaps<'a> {
     by_key: HashMap<Key<'a>, &'a Arc<ConfigMap>, FixedState>,
-    unreadable: &'a BTreeSet<ObjectRef>,
+    unreadable: &'a Unreadable,
     origin: Origin,
 }
 
@@ -44,7 +44,7 @@ impl<'a> ConfigMaps<'a> {
         let object = names::reference(Kind::ConfigMap, key);
         let why = if found.is_some() {
             format!("lacks the label {label}=true")
-        } else if self.unreadable.contains(&object) {
+        } else if self.unreadable.contains_key(&object) {
             "could not be read".to_owned()
         } else if self.origin == Origin::Cluster {
             format!("does not exist or lacks the label {label}=true")

@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice};
 
+use crate::api::metadata::WEIGHT;
 use crate::report::{Code, Kind};
 use crate::routing::snapshot::{EndpointSpec, EndpointState, PodRef};
 
@@ -24,10 +25,6 @@ pub(super) struct Wanted<'a> {
     /// What is going to be spoken.
     pub(super) protocol: Protocol,
 }
-
-/// On an EndpointSlice: what each of its endpoints weighs. For slices that people write; the
-/// controller of EndpointSlices keeps annotations of Services and Endpoints, not of slices.
-const WEIGHT: &str = "bywash.dev/weight";
 
 /// The usable endpoints of one port: those of the Service's first address family, and those of the
 /// other only where the first has none. Sorted by address, each address once.

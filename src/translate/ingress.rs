@@ -11,6 +11,7 @@ use k8s_openapi::api::networking::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use crate::api::metadata::NGINX;
 use crate::report::{Code, Kind, ObjectRef};
 use crate::routing::canonical::canonical_path;
 use crate::routing::host::HostPattern;
@@ -20,8 +21,6 @@ use crate::routing::snapshot::IngressName;
 use super::Origin;
 use super::findings::Findings;
 use super::names::Names;
-
-const NGINX: &str = "nginx.ingress.kubernetes.io/";
 
 /// An Ingress of our class.
 pub(super) struct Claims<'a> {

@@ -1,12 +1,12 @@
 //! What one translation leaves to the next.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use kube::Resource;
 
-use crate::report::{Kind, ObjectRef};
+use crate::report::{Kind, ObjectRef, Unreadable};
 
 use super::Objects;
 use super::authority::KnownAuthorities;
@@ -96,17 +96,13 @@ impl LastGood {
     }
 }
 
-fn with_last<K>(
-    kind: Kind,
-    now: &[Arc<K>],
-    last: &[Arc<K>],
-    unreadable: &BTreeSet<ObjectRef>,
-) -> Vec<Arc<K>>
+fn with_last<K>(kind: Kind, now: &[Arc<K>], last: &[Arc<K>], unreadable: &Unreadable) -> Vec<Arc<K>>
 where
     K: Resource,
 {
-    let mut missing: BTreeSet<&ObjectRef> =
-        unreadable.iter().filter(|it| it.kind == kind).collect();
+    let missing = unreadable.iter().filter(|(it, _)| it.kind == kind);
+    let mut missing: BTreeMap<&ObjectRef, &str> =
+        missing.map(|(it, uid)| (it, uid.as_str())).collect();
     let mut complete = now.to_vec();
     if missing.is_empty() {
         return complete;
@@ -114,9 +110,11 @@ where
     for object in now {
         missing.remove(&reference(kind, object));
     }
-    let kept = last
-        .iter()
-        .filter(|object| missing.contains(&reference(kind, object)));
+    // One that was created anew is another.
+    let kept = last.iter().filter(|object| {
+        let uid = object.meta().uid.as_deref().unwrap_or_default();
+        missing.get(&reference(kind, object)) == Some(&uid)
+    });
     complete.extend(kept.cloned());
     complete
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use k8s_openapi::api::core::v1::ConfigMap;
 
-use crate::api::policy::answers::PAGES_LABEL;
+use crate::api::metadata::ERROR_PAGES;
 use crate::report::{Code, Kind, ObjectRef};
 use crate::routing::pages::{PageName, PageSet, Template};
 
@@ -75,7 +75,7 @@ impl<'a> Pages<'a> {
     /// What the next translation starts from: ConfigMaps that exist, also those not asked for now.
     pub(super) fn finish(mut self) -> KnownPages {
         for (object, outcome) in self.last {
-            if self.config_maps.has(object, PAGES_LABEL) {
+            if self.config_maps.has(object, ERROR_PAGES) {
                 let entry = self.now.entry(object.clone());
                 entry.or_insert_with(|| outcome.clone());
             }
@@ -84,7 +84,7 @@ impl<'a> Pages<'a> {
     }
 
     fn read(&mut self, key: Key<'_>) -> Result<&Outcome, String> {
-        let found = self.config_maps.find(key, PAGES_LABEL)?;
+        let found = self.config_maps.find(key, ERROR_PAGES)?;
         let object = names::reference(Kind::ConfigMap, key);
         let last = self.last.get(&object);
         let outcome = self.now.entry(object);

@@ -5,29 +5,27 @@
 //! policies, one of each [`Level`], and each section is taken as a whole from the first that has it.
 //! Routes with the same policies share the resolved one.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::policy::{GatewayPolicy, TargetRef};
-use crate::api::rules;
-use crate::report::policy::{
-    Defect, PolicyReport, PolicyTarget, Rejection, SectionReport, TargetReport,
-};
+use crate::report::policy::{PolicyReport, PolicyTarget, Rejection, SectionReport, TargetReport};
 use crate::report::{Code, Kind, ObjectRef};
 use crate::routing::host::HostPattern;
 use crate::routing::policy::{ErrorPages, Policy};
-use crate::routing::snapshot::UpstreamId;
 
 use super::findings::Findings;
 use super::ingress::Claims;
 use super::names;
 use super::pages::{KnownPages, Pages};
-use super::{Objects, Origin, Settings};
+use super::{ClassSource, Objects, Origin, Settings};
 
 mod attach;
+mod attached;
+mod effective;
 mod limits;
 mod look_up;
 mod section_values;
@@ -35,6 +33,8 @@ mod sections;
 mod standing_in;
 
 use attach::Targets;
+use attached::Attached;
+pub use effective::effective;
 pub(super) use look_up::Unresolved;
 pub(super) use sections::{FallbackReference, Resolved, Sections, TlsReference, UPSTREAM_TLS};
 
@@ -61,9 +61,6 @@ enum Attachment {
     Host(ObjectRef, HostPattern),
 }
 
-/// The field that is no section.
-const TARGETS: &str = "targetRefs";
-
 /// All policies, attached.
 pub(super) struct Policies<'a> {
     /// From the oldest to the youngest.
@@ -74,20 +71,6 @@ pub(super) struct Policies<'a> {
     builtin: &'a Arc<Policy>,
     pages: Pages<'a>,
     resolved: HashMap<Vec<usize>, Resolved, FixedState>,
-}
-
-/// One policy.
-struct Attached {
-    object: ObjectRef,
-    uid: Option<String>,
-    generation: i64,
-    sections: Sections,
-    defects: Vec<Defect>,
-    unresolved: Vec<String>,
-    /// Where it is attached, or why not.
-    targets: Vec<(PolicyTarget, Result<Attachment, Rejection>)>,
-    foreign: Vec<String>,
-    limited: BTreeSet<UpstreamId>,
 }
 
 /// What a policy says, by policy: what a section that is wrong falls back to. One that was created anew is
@@ -111,27 +94,18 @@ impl<'a> Policies<'a> {
             resolved: HashMap::default(),
         };
         let defaults = parameters.map(|(namespace, name)| (namespace.as_str(), name.as_str()));
-        let targets = Targets::new(objects, claims, defaults);
         let mut sorted: Vec<&GatewayPolicy> = objects.policies.iter().map(|it| &**it).collect();
         sorted.sort_by(|a, b| age(a, settings.origin).cmp(&age(b, settings.origin)));
-        for policy in sorted {
-            let object = names::reference(Kind::GatewayPolicy, names::key(policy));
-            let identity = (object.clone(), policy.metadata.uid.clone());
-            let (sections, mut defects) = Sections::read(policy, last.get(&identity));
-            let refs = policy.spec.target_refs.as_deref().unwrap_or_default();
-            defects.extend(target_defects(refs));
-            let mut attached = Attached {
-                generation: policy.metadata.generation.unwrap_or_default(),
-                sections,
-                defects,
-                unresolved: Vec::new(),
-                targets: Vec::new(),
-                foreign: Vec::new(),
-                limited: BTreeSet::new(),
-                object,
-                uid: identity.1,
-            };
-            for target in refs {
+        let read = sorted.iter().map(|policy| Attached::read(policy, last));
+        let read: Vec<Attached> = read.collect();
+        let stand_ins = sorted.iter().zip(&read).filter_map(|(policy, it)| {
+            let stand_in = it.sections.stand_in()?;
+            Some((*policy, stand_in.clone()))
+        });
+        let stand_ins: Vec<_> = stand_ins.collect();
+        let targets = Targets::new(objects, claims, defaults, &stand_ins);
+        for (policy, mut attached) in sorted.iter().zip(read) {
+            for target in policy.spec.target_refs.iter().flatten() {
                 policies.attach(&mut attached, &targets, target);
             }
             policies.all.push(attached);
@@ -206,7 +180,10 @@ impl<'a> Policies<'a> {
         let mut reports: Vec<PolicyReport> = self.all.iter().map(|it| self.report(it)).collect();
         reports.sort_by(|a, b| a.object.cmp(&b.object));
         let known = self.all.into_iter();
-        let known = known.map(|it| ((it.object, it.uid), it.sections));
+        let known = known.map(|it| {
+            let sections = it.sections.known(&it.defects);
+            ((it.object, it.uid), sections)
+        });
         (reports, known.collect(), self.pages.finish())
     }
 
@@ -253,11 +230,15 @@ impl<'a> Policies<'a> {
                 self.all[index].targets.push((target, Ok(attachment)));
             }
             None => {
+                let (about, named_by) = match settings.class {
+                    ClassSource::Object => (&class, "spec.parameters"),
+                    ClassSource::Operator { .. } => (&wanted, "--class-policy"),
+                };
                 let message = format!(
-                    "spec.parameters names the {wanted}, which does not exist: create it, or the \
+                    "{named_by} names the {wanted}, which does not exist: create it, or the \
                      built-in values apply"
                 );
-                findings.add(&class, Code::ParametersNotFound, message);
+                findings.add(about, Code::ParametersNotFound, message);
             }
         }
     }
@@ -335,6 +316,9 @@ impl<'a> Policies<'a> {
             for defect in &policy.defects {
                 findings.add(object, Code::InvalidPolicy, defect.to_string());
             }
+            for sentence in &policy.unknown {
+                findings.add(object, Code::UnknownField, format!("spec.{sentence}"));
+            }
             for (_, result) in &policy.targets {
                 match result {
                     Err(rejection @ Rejection::Conflicted(_)) => {
@@ -354,14 +338,6 @@ impl<'a> Policies<'a> {
     }
 }
 
-impl Attached {
-    /// Whether it asks for TLS in a way that cannot be right, and never did in another.
-    fn is_wrong_about_tls(&self) -> bool {
-        let mut defects = self.defects.iter();
-        defects.any(|it| it.section == UPSTREAM_TLS && !it.kept)
-    }
-}
-
 /// Older is less; at the same age the name decides.
 fn age(policy: &GatewayPolicy, origin: Origin) -> (bool, Option<&Time>, (&str, &str)) {
     let created = match origin {
@@ -369,21 +345,6 @@ fn age(policy: &GatewayPolicy, origin: Origin) -> (bool, Option<&Time>, (&str, &
         Origin::Directory => None,
     };
     (created.is_none(), created, names::key(policy))
-}
-
-fn target_defects(targets: &[TargetRef]) -> Vec<Defect> {
-    let broken: BTreeSet<&str> = targets
-        .iter()
-        .flat_map(|target| rules::broken(rules::TARGET, target))
-        .collect();
-    let defects = broken.into_iter();
-    defects
-        .map(|why| Defect {
-            section: TARGETS,
-            why: why.to_owned(),
-            kept: false,
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -174,7 +174,9 @@ impl Work<'_, '_> {
                 None => "its hosts get the default certificate",
             };
             let message = match defect.code {
-                Code::SecretNotFound => format!("the Secret {called} {}; {instead}", defect.why),
+                Code::SecretNotFound | Code::SecretNotRead => {
+                    format!("the Secret {called} {}; {instead}", defect.why)
+                }
                 _ => format!("the Secret {called} is unusable: {}; {instead}", defect.why),
             };
             self.findings.add(&claim.object, defect.code, message);

@@ -21,7 +21,7 @@ const WINDOW_MS: f64 = 10_000.0;
 const STALE_MS: u32 = 1_000;
 
 /// Tokens are kept in thousandths.
-const TOKEN: f64 = 1_000.0;
+const TOKEN: u32 = 1_000;
 
 /// The token bucket of one upstream, in one atomic word.
 #[derive(Debug)]
@@ -30,6 +30,34 @@ pub struct Budget {
     /// wrapping after 49 days; 0 while unused, which is full.
     word: AtomicU64,
     epoch: Instant,
+}
+
+/// A token that was set aside for a retry; dropping it gives it back unless it is spent.
+#[derive(Debug)]
+#[must_use]
+pub struct Token<'a> {
+    budget: &'a Budget,
+    spent: bool,
+}
+
+impl Token<'_> {
+    /// The retry begins, whatever becomes of it.
+    pub fn spend(&mut self) {
+        self.spent = true;
+    }
+
+    /// It did not begin after all.
+    pub fn keep(&mut self) {
+        self.spent = false;
+    }
+}
+
+impl Drop for Token<'_> {
+    fn drop(&mut self) {
+        if !self.spent {
+            self.budget.give_back();
+        }
+    }
 }
 
 impl Budget {
@@ -63,13 +91,21 @@ impl Budget {
         }
     }
 
+    /// Sets the token of a retry aside, if there is one.
+    pub fn token(&self, rules: &RetryBudget, now: Instant) -> Option<Token<'_>> {
+        self.withdraw(rules, now).then(|| Token {
+            budget: self,
+            spent: false,
+        })
+    }
+
     /// Takes the token of a retry, if there is one.
     #[must_use]
     pub fn withdraw(&self, rules: &RetryBudget, now: Instant) -> bool {
         let now = self.millis(now);
         let mut word = self.word.load(Relaxed);
         loop {
-            let left = current(word, rules, now) - TOKEN;
+            let left = current(word, rules, now) - f64::from(TOKEN);
             if left < 0.0 {
                 return false;
             }
@@ -88,6 +124,11 @@ impl Budget {
                 Err(changed) => word = changed,
             }
         }
+    }
+
+    /// Brings in a token that was taken.
+    fn give_back(&self) {
+        self.word.fetch_add(u64::from(TOKEN) << 32, Relaxed);
     }
 
     /// From 1, so that no word in use is 0.

@@ -12,6 +12,7 @@ use crate::routing::policy::upstream::ConnectionPool;
 use crate::telemetry::metrics::UpstreamMetrics;
 
 use super::breaker::Load;
+use super::connect_time::ConnectTime;
 use super::connection::Connection;
 use super::idle_life::IdleLife;
 use super::latency::Latency;
@@ -26,6 +27,7 @@ pub struct Endpoint {
     address: SocketAddr,
     standing: Standing,
     latency: Latency,
+    connect_time: ConnectTime,
     phantom: PhantomLoad,
     in_flight: AtomicU32,
     window: Window,
@@ -79,6 +81,7 @@ impl Endpoint {
             address,
             standing: Standing::new(epoch),
             latency: Latency::new(epoch),
+            connect_time: ConnectTime::default(),
             phantom: PhantomLoad::new(epoch),
             in_flight: AtomicU32::new(0),
             window: Window::new(epoch),
@@ -105,6 +108,16 @@ impl Endpoint {
     /// The average time to a response head in microseconds; `None` where nothing is known yet.
     pub fn latency(&self, now: Instant) -> Option<f32> {
         self.latency.micros(now)
+    }
+
+    /// How long it usually takes to connect to it; nothing while that is not known.
+    pub fn usual_connect(&self) -> Duration {
+        self.connect_time.usual()
+    }
+
+    /// A connection to it stands, after so long.
+    pub fn connected(&self, took: Duration) {
+        self.connect_time.took(took);
     }
 
     /// The requests that a further one would wait for here, itself included. `typical` is the time
@@ -237,6 +250,11 @@ impl Endpoint {
     /// Closes the oldest idle connection of a worker, if any has one.
     pub(super) fn close_an_idle_one(&self) -> bool {
         self.pools.iter().any(|pool| pool.close_oldest())
+    }
+
+    /// Whether a worker has idle connections to it.
+    pub fn has_idle(&self, worker: usize) -> bool {
+        self.pools.get(worker).is_some_and(|pool| !pool.is_empty())
     }
 
     /// The idle connections, over all workers.

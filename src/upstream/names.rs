@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
-use hickory_resolver::TokioResolver;
 use hickory_resolver::net::NetError;
 use tokio::sync::SetOnce;
 
+use crate::dns::Resolver;
 use crate::failure::Cause;
 
 use super::balance::set::EndpointSet;
@@ -69,7 +69,7 @@ impl Resolution {
 
 /// Looks a name up, again and again, until `take` says that nobody wants the result any more.
 pub(super) async fn keep_resolved(
-    resolver: Arc<TokioResolver>,
+    resolver: Arc<Resolver>,
     (name, port): (Arc<str>, u16),
     take: impl Fn(Result<Vec<SocketAddr>, Cause>) -> bool,
 ) {
@@ -86,11 +86,11 @@ pub(super) async fn keep_resolved(
 }
 
 async fn resolve(
-    resolver: &TokioResolver,
+    resolver: &Resolver,
     name: &str,
     port: u16,
 ) -> Result<(Vec<SocketAddr>, Duration), Cause> {
-    match resolver.lookup_ip(name).await {
+    match resolver.look_up(name).await {
         Ok(found) => {
             let ttl = found
                 .valid_until()

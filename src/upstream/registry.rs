@@ -15,10 +15,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use hickory_resolver::TokioResolver;
 use rand::RngExt;
 
-use crate::report::Overload;
+use crate::dns::Resolver;
+use crate::report::traffic::OverloadReport;
 use crate::routing::policy::AddressRules;
 use crate::routing::snapshot::{
     EndpointGroup, EndpointSource, EndpointSpec, EndpointState, Snapshot, Upstream as Spec,
@@ -75,7 +75,7 @@ pub struct Registry {
 struct State {
     upstreams: BTreeMap<UpstreamId, (Spec, Arc<Upstream>)>,
     groups: BTreeMap<EndpointGroup, Group>,
-    resolver: Option<Arc<TokioResolver>>,
+    resolver: Option<Arc<Resolver>>,
     tls: ClientConfigs,
 }
 
@@ -142,15 +142,14 @@ impl Registry {
     }
 
     /// The upstreams that turned requests away of late, sorted.
-    pub fn overloads(&self, now: Instant) -> Vec<Overload> {
+    pub fn overloads(&self, now: Instant) -> Vec<OverloadReport> {
         let state = self.lock();
         let overloads = state.upstreams.iter().filter_map(|(id, (_, upstream))| {
-            let limits = upstream.turned_away.of_late(now);
-            let limits: Vec<&str> = limits.map(BreakerLimit::as_str).collect();
-            (!limits.is_empty()).then(|| Overload {
-                upstream: id.clone(),
-                limits,
-            })
+            let limits = id.policy.circuit_breaker.as_ref()?;
+            let reached = upstream.turned_away.of_late(now);
+            let reached = reached.map(BreakerLimit::as_str);
+            let overload = OverloadReport::of(id, limits, reached);
+            (!overload.reached.is_empty()).then_some(overload)
         });
         overloads.collect()
     }

@@ -7,24 +7,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use futures::future::OptionFuture;
+use futures::future::{OptionFuture, ready};
+use futures::{StreamExt, TryStreamExt};
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1::{self, UpgradeableConnection};
 use hyper::service::{HttpService, service_fn};
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
 
 /// Requests to this path are answered only after [`Backend::release`].
 pub(crate) const HELD: &str = "/held";
 /// The answer repeats the head of the request, one field a line.
 pub(crate) const ECHO: &str = "/echo";
 
-/// Answers `200` with its own name; `Upgrade: websocket` gets a `101` and an echo of every byte.
+/// Answers `200` with its own name; a WebSocket gets an echo of every message.
 pub(crate) struct Backend {
     pub(crate) address: SocketAddr,
     state: Arc<State>,
@@ -117,9 +121,16 @@ async fn serve(stream: TcpStream, state: Arc<State>) {
     let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     serve_until(connection.with_upgrades(), &mut ending).await;
     if let Some(Ok(upgraded)) = OptionFuture::from(upgrades.recv().await).await {
-        let (mut read, mut write) = tokio::io::split(TokioIo::new(upgraded));
-        let _ = tokio::io::copy(&mut read, &mut write).await;
+        echo(upgraded).await;
     }
+}
+
+/// Every message, until the client has closed the WebSocket or is gone.
+async fn echo(upgraded: Upgraded) {
+    let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
+    let (back, messages) = socket.split();
+    let messages = messages.try_filter(|message| ready(message.is_text() || message.is_binary()));
+    let _ = messages.forward(back).await;
 }
 
 /// Drops the connection, and with it the service, when it is at its end.
@@ -145,9 +156,10 @@ async fn answer(
     upgrade: mpsc::Sender<OnUpgrade>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     state.seen.fetch_add(1, Ordering::Relaxed);
-    if request.headers().contains_key(header::UPGRADE) {
+    if let Some(key) = request.headers().get(header::SEC_WEBSOCKET_KEY) {
+        let accepted = switching_protocols(&derive_accept_key(key.as_bytes()));
         let _ = upgrade.try_send(hyper::upgrade::on(request));
-        return Ok(switching_protocols());
+        return Ok(accepted);
     }
     let head = head_of(&request);
     let path = request.uri().path().to_owned();
@@ -173,11 +185,12 @@ fn head_of(request: &Request<Incoming>) -> String {
     head
 }
 
-fn switching_protocols() -> Response<Full<Bytes>> {
+fn switching_protocols(accept: &str) -> Response<Full<Bytes>> {
     Response::builder()
         .status(StatusCode::SWITCHING_PROTOCOLS)
         .header(header::CONNECTION, "upgrade")
         .header(header::UPGRADE, "websocket")
+        .header(header::SEC_WEBSOCKET_ACCEPT, accept)
         .body(Full::default())
         .unwrap()
 }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-use crate::control_plane::{ControlPlane, User};
+use crate::control_plane::{ControlPlane, ROLE, User};
 use crate::objects::{ingress, ingress_class, object, rule};
 use crate::replica::Replica;
 use crate::tenant::Tenant;
@@ -140,7 +140,7 @@ async fn mark_default(shop: &Tenant, bywash: &Replica, value: Value) {
     bywash.processed(&marked.unwrap()).await;
 }
 
-/// What a cluster-wide installation may do, in one namespace; and IngressClasses, which have none.
+/// What a cluster-wide installation may do, in one namespace.
 async fn the_rights_of_one_namespace_suffice_to_serve_it_alone() {
     let (shop, other) = (Tenant::new().await, Tenant::new().await);
     let (web, others_web) = (
@@ -149,32 +149,13 @@ async fn the_rights_of_one_namespace_suffice_to_serve_it_alone() {
     );
     web.slices().await;
     others_web.slices().await;
-    let new = PostParams::default();
     let subjects = json!([{"apiGroup": "rbac.authorization.k8s.io", "kind": "User",
         "name": User::Stranger.name()}]);
-    let role = |name: &str| {
-        json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
-        "name": name})
-    };
-    let classes: ClusterRole = object(json!({
-        "metadata": {"name": shop.name},
-        "rules": [{"apiGroups": ["networking.k8s.io"], "resources": ["ingressclasses"],
-            "verbs": ["get", "list", "watch"]}],
-    }));
-    let reads_classes: ClusterRoleBinding = object(json!({
-        "metadata": {"name": shop.name}, "roleRef": role(&shop.name), "subjects": subjects,
-    }));
+    let role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
+        "name": ROLE});
     let reads_shop: RoleBinding = object(json!({
-        "metadata": {"name": "bywash"}, "roleRef": role(User::Bywash.name()), "subjects": subjects,
+        "metadata": {"name": "bywash"}, "roleRef": role, "subjects": subjects,
     }));
-    Api::all(shop.client.clone())
-        .create(&new, &classes)
-        .await
-        .unwrap();
-    Api::all(shop.client.clone())
-        .create(&new, &reads_classes)
-        .await
-        .unwrap();
     shop.create(reads_shop).await;
 
     let only_shop = format!("--watch-namespace={}", shop.name);

@@ -3,19 +3,25 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail};
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode, header};
+use futures::{SinkExt, StreamExt};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 #[derive(Debug)]
 pub(crate) struct Reply {
@@ -66,14 +72,33 @@ impl Connection {
     pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> anyhow::Result<Reply> {
         self.sender.ready().await.context("before the request")?;
         let response = self.sender.send_request(request).await.context("head")?;
-        let (head, body) = response.into_parts();
-        let body = body.collect().await.context("body")?.to_bytes();
-        Ok(Reply {
-            status: head.status,
-            headers: head.headers,
-            body: String::from_utf8_lossy(&body).into_owned(),
-        })
+        whole(response).await
     }
+
+    /// The same; nothing if the server had closed the connection before a byte was written.
+    pub(crate) async fn send_if_open(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> anyhow::Result<Option<Reply>> {
+        if !self.is_open().await {
+            return Ok(None);
+        }
+        match self.sender.try_send_request(request).await {
+            Ok(response) => whole(response).await.map(Some),
+            Err(unsent) if unsent.message().is_some() => Ok(None),
+            Err(error) => Err(error.into_error()).context("head"),
+        }
+    }
+}
+
+async fn whole(response: Response<Incoming>) -> anyhow::Result<Reply> {
+    let (head, body) = response.into_parts();
+    let body = body.collect().await.context("body")?.to_bytes();
+    Ok(Reply {
+        status: head.status,
+        headers: head.headers,
+        body: String::from_utf8_lossy(&body).into_owned(),
+    })
 }
 
 /// One request on a new connection.
@@ -90,21 +115,32 @@ pub(crate) async fn send_tls(
     host: &str,
     path: &str,
 ) -> anyhow::Result<(CertificateDer<'static>, Reply)> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anyone(provider)))
-        .with_no_client_auth();
-    let stream = TcpStream::connect(address).await?;
-    let name = ServerName::try_from(host.to_owned())?;
-    let connector = TlsConnector::from(Arc::new(config));
-    let stream = connector.connect(name, stream).await.context("TLS")?;
+    let stream = secured(address, host, &[]).await?;
     let presented = stream.get_ref().1.peer_certificates();
     let presented = presented.and_then(<[_]>::first).context("certificate")?;
     let presented = presented.clone().into_owned();
     let mut connection = Connection::over(stream).await?;
     Ok((presented, connection.send(request(host, path)).await?))
+}
+
+/// A connection with TLS, over which one of these protocols is spoken (RFC 7301).
+pub(crate) async fn secured(
+    address: SocketAddr,
+    host: &str,
+    protocols: &[&[u8]],
+) -> anyhow::Result<TlsStream<TcpStream>> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anyone(provider)))
+        .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|it| it.to_vec()).collect();
+    let stream = TcpStream::connect(address).await.context("connect")?;
+    stream.set_nodelay(true)?;
+    let name = ServerName::try_from(host.to_owned())?;
+    let connector = TlsConnector::from(Arc::new(config));
+    connector.connect(name, stream).await.context("TLS")
 }
 
 /// Takes any certificate: the tests compare the one they were given with the one they expect.
@@ -148,33 +184,55 @@ impl ServerCertVerifier for Anyone {
     }
 }
 
-/// An upgraded connection whose other end echoes.
+/// A WebSocket whose other end echoes.
 pub(crate) struct WebSocket {
-    stream: TcpStream,
+    stream: WebSocketStream<TcpStream>,
+}
+
+/// What a WebSocket says next.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Said {
+    Text(String),
+    /// It ends, and says with this code why.
+    Close(CloseCode),
 }
 
 impl WebSocket {
     pub(crate) async fn open(address: SocketAddr, host: &str) -> anyhow::Result<Self> {
-        let mut stream = TcpStream::connect(address).await?;
-        let head = format!(
-            "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        );
-        stream.write_all(head.as_bytes()).await?;
-        let mut answer = Vec::new();
-        while !answer.ends_with(b"\r\n\r\n") {
-            answer.push(stream.read_u8().await?);
-        }
-        let answer = String::from_utf8_lossy(&answer);
-        ensure!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+        let stream = TcpStream::connect(address).await.context("connect")?;
+        stream.set_nodelay(true)?;
+        let opened = tokio_tungstenite::client_async(format!("ws://{host}/"), stream);
+        let (stream, _) = opened.await.context("handshake")?;
         Ok(Self { stream })
     }
 
-    /// Sends the text and reads as much back.
+    pub(crate) async fn say(&mut self, text: &str) -> anyhow::Result<()> {
+        let said = self.stream.send(Message::text(text)).await;
+        said.context("message that is sent")
+    }
+
+    /// A Close is answered; an end without one is an error.
+    pub(crate) async fn next(&mut self) -> anyhow::Result<Said> {
+        loop {
+            let message = self.stream.next().await.context("end without a Close")?;
+            match message.context("message to come")? {
+                Message::Text(text) => return Ok(Said::Text(text.as_str().to_owned())),
+                Message::Close(frame) => {
+                    let _gone = self.stream.flush().await;
+                    let code = frame.map_or(CloseCode::Status, |frame| frame.code);
+                    return Ok(Said::Close(code));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Says the text and hears it back.
     pub(crate) async fn echo(&mut self, text: &str) -> anyhow::Result<String> {
-        self.stream.write_all(text.as_bytes()).await?;
-        let mut back = vec![0; text.len()];
-        self.stream.read_exact(&mut back).await?;
-        Ok(String::from_utf8(back)?)
+        self.say(text).await?;
+        match self.next().await? {
+            Said::Text(back) => Ok(back),
+            Said::Close(code) => bail!("closed with {code}"),
+        }
     }
 }

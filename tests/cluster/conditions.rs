@@ -19,13 +19,13 @@ use crate::wait::{SOON, eventually};
 trials![what_one_replica_sees_stands_on_the_resources_until_it_is_repaired,];
 
 /// From the first failure to the condition.
-const TOLD: Duration = Duration::from_secs(10);
+pub(crate) const TOLD: Duration = Duration::from_secs(10);
 
 /// From the repair to the end of the condition.
-const CLEARED: Duration = Duration::from_secs(30);
+pub(crate) const CLEARED: Duration = Duration::from_secs(30);
 
 /// A replica with a Pod of its name, which owns its report.
-async fn replica(shop: &Tenant, name: &str) -> Replica {
+pub(crate) async fn replica(shop: &Tenant, name: &str) -> Replica {
     let pod: Pod = object(json!({
         "metadata": {"name": name},
         "spec": {"containers": [{"name": "bywash", "image": "bywash"}]},
@@ -50,10 +50,29 @@ async fn port_error(shop: &Tenant) -> Option<String> {
     points.first()?.ports.as_ref()?.first()?.error.clone()
 }
 
-async fn is_said(shop: &Tenant, replica: &Replica, wanted: &str, within: Duration) -> String {
+/// Waits until the policy says so while the replica gets requests, and for which reason.
+pub(crate) async fn is_said(
+    shop: &Tenant,
+    replica: &Replica,
+    wanted: &str,
+    within: Duration,
+) -> String {
+    is_said_while(shop, wanted, within, async || {
+        replica.get(HOST, "/").await;
+    })
+    .await
+}
+
+/// The same, while this goes on.
+pub(crate) async fn is_said_while(
+    shop: &Tenant,
+    wanted: &str,
+    within: Duration,
+    mut goes_on: impl AsyncFnMut(),
+) -> String {
     let what = format!("BadGateway={wanted}");
     eventually(&what, within, async || {
-        replica.get(HOST, "/").await;
+        goes_on().await;
         let (said, message) = bad_gateway(shop).await;
         (said == wanted)
             .then_some(message.clone())

@@ -1,4 +1,6 @@
-//! A real control plane: etcd, kube-apiserver and kube-controller-manager on loopback.
+//! A real control plane: etcd, kube-apiserver and kube-controller-manager.
+//!
+//! The API server listens where Pods look for it: at the first address of the network of Services.
 //!
 //! One serves all tests of the run. A test that kills the API server, or whose objects would be
 //! seen by every controller (a default class, a definition), takes one of its own, one at a time, because each
@@ -9,10 +11,11 @@ mod credentials;
 mod definition;
 mod rights;
 
+use std::fmt::{self, Display, Formatter};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kube::Client;
@@ -25,10 +28,12 @@ use crate::process::Process;
 use crate::wait::{SOON, eventually};
 use credentials::Credentials;
 pub(crate) use credentials::User;
+pub(crate) use rights::ROLE;
 
 static SHARED: OnceCell<Arc<ControlPlane>> = OnceCell::const_new();
 static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 static NEXT_PORT: AtomicU16 = AtomicU16::new(10_000);
+static NEXT_PLANE: AtomicU8 = AtomicU8::new(0);
 
 /// An unused loopback address, below the ports that connections take for themselves.
 pub(crate) fn unused_address() -> SocketAddr {
@@ -40,6 +45,7 @@ pub(crate) fn unused_address() -> SocketAddr {
 pub(crate) struct ControlPlane {
     directory: PathBuf,
     etcd: SocketAddr,
+    services: ServiceNetwork,
     api_server: SocketAddr,
     credentials: Credentials,
     processes: Mutex<Processes>,
@@ -93,7 +99,8 @@ impl ControlPlane {
     async fn start(name: &str) -> Self {
         let directory = namespace::scratch().join(name);
         std::fs::create_dir_all(&directory).unwrap();
-        let (etcd, api_server) = (unused_address(), unused_address());
+        let (etcd, services) = (unused_address(), ServiceNetwork::unused());
+        let api_server = services.api_server();
         let credentials = Credentials::generate(&directory, api_server);
         let processes = Processes {
             etcd: start_etcd(&directory, etcd),
@@ -103,6 +110,7 @@ impl ControlPlane {
         let plane = Self {
             directory,
             etcd,
+            services,
             api_server,
             credentials,
             processes: Mutex::new(processes),
@@ -141,6 +149,15 @@ impl ControlPlane {
         self.credentials.kubeconfig(user)
     }
 
+    /// Where Pods find the API server: the Service `kubernetes`.
+    pub(crate) fn api_server(&self) -> SocketAddr {
+        self.api_server
+    }
+
+    fn authority(&self) -> PathBuf {
+        self.directory.join("ca.crt")
+    }
+
     /// SIGKILL for the API server alone; etcd keeps the data.
     pub(crate) fn kill_api_server(&self) {
         let mut killed = self.processes().api_server.take();
@@ -168,7 +185,7 @@ impl ControlPlane {
         let mut command = Command::new(namespace::binaries().path("kube-apiserver"));
         command
             .arg(format!("--etcd-servers=http://{}", self.etcd))
-            .arg("--bind-address=127.0.0.1")
+            .arg(format!("--bind-address={}", self.api_server.ip()))
             .arg("--advertise-address=10.244.255.254")
             .arg("--endpoint-reconciler-type=none")
             .arg(format!("--secure-port={}", self.api_server.port()))
@@ -176,14 +193,13 @@ impl ControlPlane {
             .arg(format!("--tls-private-key-file={}", file("server.key")))
             .arg(format!("--token-auth-file={}", file("tokens.csv")))
             .arg("--authorization-mode=RBAC")
-            .arg("--disable-admission-plugins=ServiceAccount")
             .arg("--service-account-issuer=https://kubernetes.default.svc")
             .arg(format!("--service-account-key-file={}", file("sa.pub")))
             .arg(format!(
                 "--service-account-signing-key-file={}",
                 file("sa.key")
             ))
-            .arg("--service-cluster-ip-range=10.96.0.0/16");
+            .arg(format!("--service-cluster-ip-range={}", self.services));
         Process::start("kube-apiserver", &mut command, &self.directory)
     }
 
@@ -194,11 +210,40 @@ impl ControlPlane {
         command
             .arg(format!("--kubeconfig={kubeconfig}"))
             .arg("--controllers=*,-node-lifecycle-controller,-node-ipam-controller")
+            .arg(format!("--root-ca-file={}", self.authority().display()))
             .arg("--leader-elect=false")
             .arg("--secure-port=0")
             .arg("--kube-api-qps=500")
             .arg("--kube-api-burst=1000");
         Process::start("kube-controller-manager", &mut command, &self.directory)
+    }
+}
+
+/// The addresses of a plane's Services: no two planes have one in common.
+#[derive(Clone, Copy)]
+struct ServiceNetwork(u8);
+
+impl ServiceNetwork {
+    fn unused() -> Self {
+        let number = NEXT_PLANE.fetch_add(1, Ordering::Relaxed);
+        assert!(number < 255, "out of networks for Services");
+        Self(number)
+    }
+
+    fn first(self) -> u32 {
+        let [a, b] = namespace::SERVICES;
+        u32::from(Ipv4Addr::new(a, b, 0, 0)) + (u32::from(self.0) << 12)
+    }
+
+    /// The API server gives this address to the Service `kubernetes`.
+    fn api_server(self) -> SocketAddr {
+        (Ipv4Addr::from(self.first() + 1), 443).into()
+    }
+}
+
+impl Display for ServiceNetwork {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        write!(out, "{}/20", Ipv4Addr::from(self.first()))
     }
 }
 

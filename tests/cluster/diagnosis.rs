@@ -154,7 +154,7 @@ async fn a_target_port_that_no_container_declares_is_named_with_those_that_are()
     let ports = json!([{"name": "http", "port": 80, "targetPort": 9999}]);
     shop.patch(&web.service, json!({"spec": {"ports": ports}}))
         .await;
-    shop.ingress("shop", HOST, "web").await;
+    let ingress = shop.ingress("shop", HOST, "web").await;
     let bywash = shop.controller().await;
     fails(&bywash, StatusCode::BAD_GATEWAY, "connection_refused").await;
 
@@ -169,6 +169,7 @@ async fn a_target_port_that_no_container_declares_is_named_with_those_that_are()
          they declare 8080 (http). Set targetPort of Service web to 8080, or have the app listen on 9999."
     );
     assert!(!advice.likely);
+    shop.event(&ingress, &advice.sentence).await;
 }
 
 async fn a_pod_that_was_killed_for_its_memory_explains_why_it_refuses() {
@@ -178,7 +179,7 @@ async fn a_pod_that_was_killed_for_its_memory_explains_why_it_refuses() {
     let killed = json!({"restartCount": 3, "lastState": {"terminated":
         {"exitCode": 137, "reason": "OOMKilled", "finishedAt": now.to_string()}}});
     let ip = silent_pod(&shop, true, killed).await;
-    shop.ingress("shop", HOST, "web").await;
+    let ingress = shop.ingress("shop", HOST, "web").await;
     let bywash = shop.controller().await;
     fails(&bywash, StatusCode::BAD_GATEWAY, "connection_refused").await;
 
@@ -196,6 +197,8 @@ async fn a_pod_that_was_killed_for_its_memory_explains_why_it_refuses() {
         sentence.contains("(3 restarts): it took more memory than its limit of 64Mi"),
         "{sentence}"
     );
+    let killed = "Container app of Pod web-x was OOMKilled";
+    shop.event(&ingress, killed).await;
 }
 
 async fn a_pod_that_crashes_again_and_again_leaves_no_endpoint_and_says_how_it_ended() {
@@ -206,7 +209,7 @@ async fn a_pod_that_crashes_again_and_again_leaves_no_endpoint_and_says_how_it_e
         "lastState": {"terminated": {"exitCode": 2, "reason": "Error",
             "finishedAt": "2026-01-01T00:00:00Z"}}});
     silent_pod(&shop, false, crashed).await;
-    shop.ingress("shop", HOST, "web").await;
+    let ingress = shop.ingress("shop", HOST, "web").await;
     let bywash = shop.controller().await;
     let unavailable = StatusCode::SERVICE_UNAVAILABLE;
     fails(&bywash, unavailable, "destination_unavailable").await;
@@ -221,6 +224,7 @@ async fn a_pod_that_crashes_again_and_again_leaves_no_endpoint_and_says_how_it_e
         shop.name
     );
     assert_eq!(advice.sentence, expected);
+    shop.event(&ingress, &expected).await;
 }
 
 /// What is said of a Service of one ready Pod that has no endpoints with this in its `spec`.
@@ -228,12 +232,14 @@ async fn without_endpoints(spec: Value, code: &str) -> Advice {
     let shop = Tenant::new().await;
     let web = shop.workload("web", 1).await;
     shop.patch(&web.service, json!({"spec": spec})).await;
-    shop.ingress("shop", HOST, "web").await;
+    let ingress = shop.ingress("shop", HOST, "web").await;
     let bywash = shop.controller().await;
     let unavailable = StatusCode::SERVICE_UNAVAILABLE;
     fails(&bywash, unavailable, "destination_unavailable").await;
     let desk = Desk::of(&shop).await;
-    desk.explains(Cause::NoEndpoints, Vec::new(), code).await
+    let advice = desk.explains(Cause::NoEndpoints, Vec::new(), code).await;
+    shop.event(&ingress, &advice.sentence).await;
+    advice
 }
 
 async fn a_selector_that_matches_nothing_is_told_with_labels_that_come_close() {
@@ -258,7 +264,7 @@ async fn pods_that_are_all_unready_are_counted() {
     web.set_ready(0, false).await;
     web.set_ready(1, false).await;
     web.slices().await;
-    shop.ingress("shop", HOST, "web").await;
+    let ingress = shop.ingress("shop", HOST, "web").await;
     let bywash = shop.controller().await;
     let unavailable = StatusCode::SERVICE_UNAVAILABLE;
     fails(&bywash, unavailable, "destination_unavailable").await;
@@ -269,6 +275,7 @@ async fn pods_that_are_all_unready_are_counted() {
         .await;
     let begins = "None of the 2 Pods of Service web is Ready, so that there is no endpoint.";
     assert!(advice.sentence.starts_with(begins), "{}", advice.sentence);
+    shop.event(&ingress, begins).await;
 }
 
 /// A policy for all pods with these rules.
@@ -286,7 +293,7 @@ async fn packets_that_are_dropped_are_likely_the_doing_of_the_policy_that_select
     web.slices().await;
     let friends = json!([{"from": [{"podSelector": {"matchLabels": {"friend": "true"}}}]}]);
     restricted(&shop, friends).await;
-    shop.ingress("shop", HOST, "web").await;
+    let ingress = shop.ingress("shop", HOST, "web").await;
     let bywash = shop.controller().await;
     let _dropped = Vanished::new(web.pods[0].ip);
     let timeout = StatusCode::GATEWAY_TIMEOUT;
@@ -301,6 +308,7 @@ async fn packets_that_are_dropped_are_likely_the_doing_of_the_policy_that_select
                   Bywash sends is dropped for that. Allow ingress from namespace ";
     assert!(advice.sentence.starts_with(begins), "{}", advice.sentence);
     assert!(advice.likely);
+    shop.event(&ingress, begins).await;
 }
 
 async fn a_policy_that_lets_the_gateway_in_is_not_blamed() {

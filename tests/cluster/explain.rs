@@ -2,33 +2,36 @@
 
 use std::process::Command;
 
-use serde_json::Value;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::networking::v1::IngressClass;
+use kube::Api;
+use kube::api::DeleteParams;
+use serde_json::{Value, json};
 
 use crate::control_plane::User;
+use crate::objects::object;
+use crate::process;
+use crate::replica::Replica;
 use crate::tenant::Tenant;
 use crate::wait::{SOON, eventually};
 
 trials![
     what_fails_is_explained_down_to_the_endpoint_with_and_without_the_live_view,
     who_may_read_nothing_is_told_what_is_missing,
+    the_live_view_is_that_of_the_replicas_that_serve_the_ingress,
+    an_ingress_that_is_served_without_an_ingressclass_is_not_said_to_lack_it,
 ];
 
 /// The exit code, what was said, and what was complained of.
 fn explain(shop: &Tenant, user: User, words: &[&str]) -> (Option<i32>, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_bywash"))
-        .env_clear()
-        .arg("explain")
-        .arg(format!("--kubeconfig={}", shop.kubeconfig(user).display()))
-        .arg(format!("--namespace={}", shop.name))
-        .arg(format!("--controller-namespace={}", shop.name))
-        .args(words)
-        .output()
-        .unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (
-        output.status.code(),
-        text(output.stdout),
-        text(output.stderr),
+    process::said_by(
+        Command::new(env!("CARGO_BIN_EXE_bywash"))
+            .env_clear()
+            .arg("explain")
+            .arg(format!("--kubeconfig={}", shop.kubeconfig(user).display()))
+            .arg(format!("--namespace={}", shop.name))
+            .arg(format!("--controller-namespace={}", shop.name))
+            .args(words),
     )
 }
 
@@ -77,5 +80,71 @@ async fn who_may_read_nothing_is_told_what_is_missing() {
     assert!(
         complaint.contains("you may not list ingresses.networking.k8s.io"),
         "{complaint}"
+    );
+}
+
+/// The Pods have no node, so that none of them answers: who was asked is told.
+async fn the_live_view_is_that_of_the_replicas_that_serve_the_ingress() {
+    let (shop, other) = (Tenant::new().await, Tenant::new().await);
+    for name in ["bywash-0", "other-0"] {
+        let pod: Pod = object(json!({
+            "metadata": {"name": name},
+            "spec": {"containers": [{"name": "bywash", "image": "bywash"}]},
+        }));
+        shop.create(pod).await;
+    }
+    let kubeconfig = shop.kubeconfig(User::Bywash);
+    let beside = (&*kubeconfig, &*shop.name);
+    let _replicas = [
+        Replica::start_by(beside, &shop, "bywash-0", &[]),
+        Replica::start_by(beside, &other, "other-0", &[]),
+    ];
+    for name in ["bywash-0", "other-0"] {
+        let report = format!("bywash-report-{name}");
+        eventually(&report, SOON, async || {
+            let report = shop.api::<ConfigMap>().get(&report).await;
+            report.map(drop).map_err(|error| error.to_string())
+        })
+        .await;
+    }
+    shop.ingress("shop", "shop.example", "web").await;
+    let (_, said, complaint) = explain(&shop, User::Admin, &["ingress/shop"]);
+    assert!(
+        said.contains("Not read: the live view, because bywash-0") && !said.contains("other-0"),
+        "{said}{complaint}"
+    );
+}
+
+/// Where one namespace is all that is read, no IngressClass is needed.
+async fn an_ingress_that_is_served_without_an_ingressclass_is_not_said_to_lack_it() {
+    let shop = Tenant::new().await;
+    let web = shop.workload("web", 1).await;
+    web.slices().await;
+    let classes = Api::<IngressClass>::all(shop.client.clone());
+    let deleted = classes.delete(&shop.name, &DeleteParams::default()).await;
+    deleted.unwrap();
+    shop.ingress("shop", "shop.example", "web").await;
+    let (code, said, complaint) = explain(&shop, User::Admin, &["ingress/shop"]);
+    assert_eq!(code, Some(1), "{said}{complaint}");
+    assert!(said.contains("likely not served"), "{said}");
+    assert!(said.contains("which does not exist"), "{said}");
+
+    let alone = format!("--watch-namespace={}", shop.name);
+    let more = [alone.as_str(), "--publish-address=192.0.2.10"];
+    let _bywash = shop.replica("bywash-0", &more).await;
+    let said = eventually("Ingress that is served", SOON, async || {
+        let (code, said, complaint) = explain(&shop, User::Admin, &["ingress/shop"]);
+        (code == Some(0))
+            .then_some(said.clone())
+            .ok_or(said + &complaint)
+    })
+    .await;
+    let by_name = format!(
+        "{}, of which there is no IngressClass; Bywash serves it by that name",
+        shop.name
+    );
+    assert!(
+        said.contains(&by_name) && !said.contains("ClassNotFound"),
+        "{said}"
     );
 }

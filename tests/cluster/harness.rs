@@ -1,5 +1,7 @@
 //! The harness itself: what every other test here takes for granted.
 
+pub(crate) mod node;
+
 use std::net::Ipv4Addr;
 
 use http::StatusCode;
@@ -99,12 +101,7 @@ async fn load_notices_every_request_that_fails() {
     let load = Load::start(2, address, "any.example");
     load.flows(10).await;
     drop(backend);
-    eventually("failure that load has noticed", SOON, async || {
-        (!load.failures().is_empty())
-            .then_some(())
-            .ok_or("none".to_owned())
-    })
-    .await;
+    load.fails().await;
     let _again = Backend::start("again", address).await;
     load.flows(10).await;
 }

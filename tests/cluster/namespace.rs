@@ -3,19 +3,21 @@
 //! EndpointSlices may not hold loopback addresses, and pod addresses of the machine the tests run
 //! on are not ours to take. In a network namespace of its own the program can make all of
 //! 10.244.0.0/16 local: every address there can be bound and reached, nothing leaves the machine,
-//! and no port collides with anything outside. The process namespace sees to it that no etcd or
+//! and no port collides with anything outside. The same is true of the addresses of Services and
+//! load balancers. The process namespace sees to it that no etcd or
 //! API server outlives the run, however it ends. `unshare` does both without root and without
 //! unsafe code.
 
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Read};
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use crate::binaries::Binaries;
 
 const ASSETS: &str = "BYWASH_TEST_CONTROL_PLANE";
+const HELM: &str = "BYWASH_TEST_HELM";
 const SCRATCH: &str = "BYWASH_TEST_SCRATCH";
 const UNSHARE: [&str; 6] = [
     "--user",
@@ -35,13 +37,18 @@ pub(crate) fn binaries() -> Binaries {
     Binaries::in_directory(PathBuf::from(std::env::var_os(ASSETS).unwrap()))
 }
 
+/// Helm; the older version of it is beside it.
+pub(crate) fn helm() -> PathBuf {
+    PathBuf::from(std::env::var_os(HELM).unwrap()).join("helm")
+}
+
 /// A directory for this run; kept, with its logs, when a test fails.
 pub(crate) fn scratch() -> PathBuf {
     PathBuf::from(std::env::var_os(SCRATCH).unwrap())
 }
 
 /// Runs this program again inside, and passes its exit code on.
-pub(crate) fn enter(binaries: &Binaries) -> Result<ExitCode, String> {
+pub(crate) fn enter(binaries: &Binaries, helm: &Path) -> Result<ExitCode, String> {
     probe()?;
     let scratch = tempfile::Builder::new()
         .prefix("cluster-")
@@ -53,6 +60,7 @@ pub(crate) fn enter(binaries: &Binaries) -> Result<ExitCode, String> {
         .arg(program)
         .args(std::env::args_os().skip(1))
         .env(ASSETS, binaries.directory())
+        .env(HELM, helm)
         .env(SCRATCH, scratch.path())
         .stdin(Stdio::piped())
         .spawn()
@@ -107,13 +115,18 @@ const LOST: &str = "table ip lost {
     }
 }";
 
-/// Inside: makes the pod network local, and ends with the outer process.
+/// How the addresses of Services begin, whose network is a /12: a /20 of it for each control plane.
+pub(crate) const SERVICES: [u8; 2] = [10, 96];
+/// The same of load balancers, each with the rest of its Service's address.
+pub(crate) const BALANCERS: [u8; 2] = [10, 112];
+
+/// Inside: makes the networks of pods and Services local, and ends with the outer process.
 pub(crate) fn prepare() {
     run("ip", &["link", "set", "lo", "up"]);
-    run(
-        "ip",
-        &["route", "add", "local", "10.244.0.0/16", "dev", "lo"],
-    );
+    let [services, balancers] = [SERVICES, BALANCERS].map(|[a, b]| format!("{a}.{b}.0.0/12"));
+    for network in ["10.244.0.0/16", &services, &balancers] {
+        run("ip", &["route", "add", "local", network, "dev", "lo"]);
+    }
     run("nft", &[LOST]);
     std::thread::spawn(|| {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
@@ -139,19 +152,38 @@ impl Drop for Vanished {
     }
 }
 
-fn run(program: &str, arguments: &[&str]) {
+/// Runs a tool of the system, which must succeed.
+pub(crate) fn run(program: &str, arguments: &[&str]) {
+    try_run(program, arguments)
+        .unwrap_or_else(|complaint| panic!("{program} {arguments:?}: {complaint}"));
+}
+
+/// Runs a tool of the system, and tells what it complains of.
+pub(crate) fn try_run(program: &str, arguments: &[&str]) -> Result<(), String> {
     let output = system(program).args(arguments).output().unwrap();
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{program} {arguments:?}: {complaint}"
-    );
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
 }
 
 /// A command that may live in a directory which is not on every user's path.
 fn system(program: impl AsRef<OsStr>) -> Command {
-    let path = std::env::var("PATH").unwrap_or_default();
     let mut command = Command::new(program);
-    command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
+    command.env("PATH", path());
     command
+}
+
+/// The directories in which the system's tools are looked for.
+pub(crate) fn path() -> String {
+    let path = std::env::var("PATH").unwrap_or_default();
+    format!("{path}:/usr/sbin:/sbin")
+}
+
+/// Where a tool of the system is, for who runs it with an environment of its own.
+pub(crate) fn tool(name: &str) -> PathBuf {
+    let directories = path();
+    let mut files = std::env::split_paths(&directories).map(|it| it.join(name));
+    let found = files.find(|file| file.is_file());
+    found.unwrap_or_else(|| panic!("no {name} in {directories}"))
 }

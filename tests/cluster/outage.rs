@@ -9,7 +9,7 @@ use kube::api::PostParams;
 use serde_json::json;
 
 use crate::client::{self, request};
-use crate::control_plane::{ControlPlane, User};
+use crate::control_plane::{ControlPlane, ROLE, User};
 use crate::load::Load;
 use crate::objects::object;
 use crate::replica::Replica;
@@ -100,7 +100,7 @@ async fn a_cluster_that_may_not_be_read_never_means_an_empty_table() {
     let allowed: ClusterRoleBinding = object(json!({
         "metadata": {"name": "allowed-after-all"},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
-            "name": User::Bywash.name()},
+            "name": ROLE},
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User",
             "name": User::Stranger.name()}],
     }));

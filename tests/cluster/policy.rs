@@ -205,6 +205,21 @@ async fn a_policy_that_loses_to_an_older_one_says_so_until_that_is_gone() {
     );
 }
 
+/// The policy called `defaults`, for all Ingresses of the class.
+pub(crate) async fn has_defaults(shop: &Tenant, sections: Value) {
+    shop.create(policy("defaults", sections)).await;
+    name_defaults(shop).await;
+}
+
+async fn name_defaults(shop: &Tenant) -> IngressClass {
+    let parameters = json!({"spec": {"parameters": {"apiGroup": "bywash.dev",
+        "kind": "GatewayPolicy", "scope": "Namespace", "namespace": shop.name,
+        "name": "defaults"}}});
+    let classes = Api::<IngressClass>::all(shop.client.clone());
+    let (new, parameters) = (PatchParams::default(), Patch::Merge(&parameters));
+    classes.patch(&shop.name, &new, &parameters).await.unwrap()
+}
+
 async fn the_defaults_of_a_class_apply_and_say_for_whom() {
     let shop = Tenant::new().await;
     let web = shop.workload("web", 1).await;
@@ -224,18 +239,7 @@ async fn the_defaults_of_a_class_apply_and_say_for_whom() {
     ];
     has_conditions(&shop, &defaults, &nobody).await;
 
-    let parameters = json!({"spec": {"parameters": {"apiGroup": "bywash.dev",
-        "kind": "GatewayPolicy", "scope": "Namespace", "namespace": shop.name,
-        "name": "defaults"}}});
-    let classes = Api::<IngressClass>::all(shop.client.clone());
-    let class = classes
-        .patch(
-            &shop.name,
-            &PatchParams::default(),
-            &Patch::Merge(&parameters),
-        )
-        .await
-        .unwrap();
+    let class = name_defaults(&shop).await;
     bywash.processed(&class).await;
     assert_eq!(
         bywash.status(HOST, "/").await,

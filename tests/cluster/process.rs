@@ -58,11 +58,15 @@ impl Process {
 
     /// SIGTERM: the program is asked to end.
     pub(crate) fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id();
         let kill = Command::new("sh")
-            .args(["-c", &format!("kill -TERM {pid}")])
+            .args(["-c", &format!("kill -{name} {pid}")])
             .status();
-        assert!(kill.unwrap().success(), "no SIGTERM for {}", self.name);
+        assert!(kill.unwrap().success(), "no SIG{name} for {}", self.name);
     }
 
     /// SIGKILL, and no trace of it left when this returns.
@@ -79,4 +83,15 @@ impl Drop for Process {
             eprintln!("--- {} said at the end:\n{}", self.name, self.log_tail());
         }
     }
+}
+
+/// What a command ends with, and what it prints to stdout and to stderr.
+pub(crate) fn said_by(command: &mut Command) -> (Option<i32>, String, String) {
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
 }

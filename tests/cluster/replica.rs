@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
@@ -31,22 +32,46 @@ impl Replica {
     }
 
     pub(crate) fn start_as(user: User, tenant: &Tenant, pod: &str, more: &[&str]) -> Self {
+        let account = (&*tenant.kubeconfig(user), &*tenant.name);
+        Self::start_by(account, tenant, pod, more)
+    }
+
+    /// Starts one that finds these variables in its environment.
+    pub(crate) fn start_under(environment: &[(&str, &str)], tenant: &Tenant, pod: &str) -> Self {
+        let account = (&*tenant.kubeconfig(User::Bywash), &*tenant.name);
+        Self::start_with(environment, account, (tenant, pod), &[])
+    }
+
+    /// By whoever the kubeconfig is of, with this namespace of its own.
+    pub(crate) fn start_by(
+        account: (&Path, &str),
+        tenant: &Tenant,
+        pod: &str,
+        more: &[&str],
+    ) -> Self {
+        Self::start_with(&[], account, (tenant, pod), more)
+    }
+
+    fn start_with(
+        environment: &[(&str, &str)],
+        (kubeconfig, own): (&Path, &str),
+        (tenant, pod): (&Tenant, &str),
+        more: &[&str],
+    ) -> Self {
         let [http, https, metrics, admin] = std::array::from_fn(|_| unused_address());
         let mut command = Command::new(env!("CARGO_BIN_EXE_bywash"));
         command
             .env_clear()
+            .envs(environment.iter().copied())
             .arg("run")
-            .arg(format!(
-                "--kubeconfig={}",
-                tenant.kubeconfig(user).display()
-            ))
+            .arg(format!("--kubeconfig={}", kubeconfig.display()))
             .arg(format!("--http-address={http}"))
             .arg(format!("--https-address={https}"))
             .arg(format!("--metrics-address={metrics}"))
             .arg(format!("--admin-address={admin}"))
             .arg(format!("--ingress-class={}", tenant.name))
             .arg(format!("--controller-name={}", tenant.controller_name()))
-            .arg(format!("--lease-namespace={}", tenant.name))
+            .arg(format!("--lease-namespace={own}"))
             .arg(format!("--instance={pod}"))
             .arg("--workers=2")
             .args(more);
@@ -150,6 +175,16 @@ impl Replica {
 
     pub(crate) fn terminate(&self) {
         self.process.terminate();
+    }
+
+    /// It does nothing more, and its connections stay.
+    pub(crate) fn hang(&self) {
+        self.process.signal("STOP");
+    }
+
+    /// It does what it was about to do when it hung.
+    pub(crate) fn go_on(&self) {
+        self.process.signal("CONT");
     }
 
     pub(crate) fn kill(&mut self) {

@@ -1,12 +1,15 @@
 //! Several replicas, of which one writes; and how a replica ends.
 
-use std::time::Duration;
+use std::pin::pin;
+use std::time::{Duration, Instant};
 
+use futures::TryStreamExt;
 use http::StatusCode;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::ResourceExt;
 use kube::api::ListParams;
+use kube::runtime::{WatchStreamExt, watcher};
 
 use crate::backend::HELD;
 use crate::client::{self, request};
@@ -17,7 +20,7 @@ use crate::wait::{SOON, eventually};
 
 trials![
     every_replica_serves_and_one_holds_the_lease,
-    a_leader_that_ends_hands_over_at_once,
+    a_leader_that_ends_hands_over_within_two_seconds,
     a_leader_that_is_killed_is_replaced_when_its_lease_runs_out,
     a_replica_that_is_told_to_end_finishes_what_is_in_flight,
     a_replica_that_ends_under_load_costs_no_request,
@@ -93,7 +96,25 @@ async fn every_replica_serves_and_one_holds_the_lease() {
     is_given_an_address(&shop, &ingress).await;
 }
 
-async fn a_leader_that_ends_hands_over_at_once() {
+/// How long nobody held the Lease after this one gave it up.
+async fn vacancy(shop: &Tenant, before: &str) -> Duration {
+    let events = watcher(shop.api::<Lease>(), watcher::Config::default());
+    let mut leases = pin!(events.applied_objects());
+    let mut vacant: Option<Instant> = None;
+    loop {
+        let lease = leases.try_next().await.unwrap().unwrap();
+        let holder = lease.spec.and_then(|spec| spec.holder_identity);
+        match holder.as_deref() {
+            None | Some("") => drop(vacant.get_or_insert_with(Instant::now)),
+            Some(holder) if holder != before => {
+                return vacant.expect("a Lease that was given up").elapsed();
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+async fn a_leader_that_ends_hands_over_within_two_seconds() {
     let shop = Tenant::new().await;
     let web = shop.workload("web", 1).await;
     web.slices().await;
@@ -103,9 +124,14 @@ async fn a_leader_that_ends_hands_over_at_once() {
     let load = Load::start(4, second.http, HOST);
     load.flows(50).await;
 
-    first.terminate();
-    assert!(first.exited(SOON).await.success());
-    another_leader(&shop, &before, SOON).await;
+    let end = async {
+        first.terminate();
+        assert!(first.exited(SOON).await.success());
+        another_leader(&shop, &before, SOON).await;
+    };
+    let (vacancy, ()) = tokio::join!(vacancy(&shop, &before), end);
+    println!("nobody led for {vacancy:?}");
+    assert!(vacancy < Duration::from_secs(2), "{vacancy:?}");
 
     let late = shop.ingress("late", "late.example", "web").await;
     second.processed(&late).await;

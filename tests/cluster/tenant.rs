@@ -9,17 +9,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use k8s_openapi::api::core::v1::{Event, Namespace, Node};
+use k8s_openapi::api::core::v1::{Event, Namespace, Node, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::control_plane::{ControlPlane, User};
-use crate::objects::{ingress, ingress_class};
+use crate::objects::{ingress, ingress_class, object};
 use crate::replica::Replica;
 use crate::wait::{SOON, eventually};
 use crate::workload::Workload;
@@ -87,20 +87,13 @@ impl Tenant {
             ..ObjectMeta::default()
         };
         let class = ingress_class(&tenant.name, &tenant.controller_name());
-        let namespace = Namespace {
-            metadata: metadata.clone(),
-            ..Namespace::default()
-        };
         let node = Node {
             metadata,
             ..Node::default()
         };
         let new = PostParams::default();
         let client = &tenant.client;
-        Api::all(client.clone())
-            .create(&new, &namespace)
-            .await
-            .unwrap();
+        namespace(client, &tenant.name).await;
         Api::all(client.clone()).create(&new, &node).await.unwrap();
         Api::<IngressClass>::all(client.clone())
             .create(&new, &class)
@@ -201,4 +194,17 @@ impl Tenant {
         })
         .await
     }
+}
+
+/// Makes a namespace, and waits until Pods are accepted in it: until they have an account.
+pub(crate) async fn namespace(client: &Client, name: &str) {
+    let namespace: Namespace = object(json!({"metadata": {"name": name}}));
+    let (namespaces, new) = (Api::all(client.clone()), PostParams::default());
+    namespaces.create(&new, &namespace).await.unwrap();
+    let accounts = Api::<ServiceAccount>::namespaced(client.clone(), name);
+    eventually("account of Pods", SOON, async || {
+        let account = accounts.get("default").await;
+        account.map_err(|error| error.to_string())
+    })
+    .await;
 }

@@ -1,6 +1,6 @@
 //! A Service, pods bound to a Node, and a real server on each pod's address.
 //!
-//! There is no kubelet: the tests write the pods' status themselves, and the endpoint-slice
+//! No kubelet runs these: the tests write the pods' status themselves, and the endpoint-slice
 //! controller of the real controller manager makes the slices, as it does in every cluster.
 
 use std::collections::BTreeMap;

@@ -6,11 +6,10 @@ use bywash::faults::script::{Script, Step, send};
 use bywash::faults::{Fault, Peer};
 
 use super::client::{End, get, until};
-use super::gateway::{Gateway, SHORT};
+use super::gateway::{Gateway, SHORT, endpoints};
 
 async fn row(fault: Fault, cause: Cause) {
-    let any = "127.0.0.1:0".parse().unwrap();
-    let peer = Peer::start_at(&[any, any], "peer", fault).await.unwrap();
+    let peer = endpoints(2, fault).await;
     let gateway = Gateway::with(&[&peer], |policy| policy.timeouts.read = SHORT);
     let answer = gateway.ask(get("/")).await;
     assert_eq!(answer.status, 200);

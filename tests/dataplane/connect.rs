@@ -9,7 +9,7 @@ use bywash::routing::policy::{AddressRules, Policy};
 use bywash::routing::snapshot::Target;
 
 use super::client::{End, get, post};
-use super::gateway::{Gateway, SHORT, Setup, addresses};
+use super::gateway::{Gateway, SHORT, Setup, addresses, endpoints};
 
 /// TCP cannot be spoken to a broadcast address: the kernel knows no path.
 const UNROUTABLE: &str = "127.255.255.255:80";
@@ -55,11 +55,6 @@ async fn all_bad(endpoints: &[SocketAddr], cause: Cause) {
     }
 }
 
-async fn three(fault: Fault) -> Peer {
-    let any = "127.0.0.1:0".parse().unwrap();
-    Peer::start_at(&[any; 3], "three", fault).await.unwrap()
-}
-
 #[tokio::test]
 async fn an_upstream_without_endpoints_is_503_destination_unavailable() {
     let gateway = Setup::to(&[], Policy::default()).start();
@@ -82,7 +77,7 @@ async fn an_unknown_service_is_503_destination_not_found() {
 
 #[tokio::test]
 async fn a_refused_connection_is_502_connection_refused() {
-    let peer = three(Fault::Refuse).await;
+    let peer = endpoints(3, Fault::Refuse).await;
     all_bad(peer.addresses(), Cause::ConnectionRefused).await;
 }
 
@@ -93,7 +88,7 @@ async fn an_unroutable_endpoint_is_502_destination_ip_unroutable() {
 
 #[tokio::test]
 async fn connection_requests_that_are_ignored_are_504_connection_timeout() {
-    let peer = three(Fault::Ignore).await;
+    let peer = endpoints(3, Fault::Ignore).await;
     all_bad(peer.addresses(), Cause::ConnectTimeout).await;
 }
 
@@ -145,7 +140,7 @@ async fn a_prohibited_address_is_502_destination_ip_prohibited_and_never_connect
 #[tokio::test]
 async fn an_endpoint_that_accepts_and_ends_the_connection_is_502_connection_terminated() {
     for fault in [Fault::AcceptAndClose, Fault::AcceptAndReset] {
-        let peer = three(fault).await;
+        let peer = endpoints(3, fault).await;
         let gateway = Gateway::before(&[&peer]);
         let (answer, entry) = gateway.outcome(get("/")).await;
         assert_eq!(answer.status, 502);
@@ -167,11 +162,8 @@ async fn an_endpoint_that_accepts_and_ends_the_connection_is_502_connection_term
 
 #[tokio::test]
 async fn a_get_survives_an_endpoint_that_accepts_and_ends_the_connection() {
-    let any = "127.0.0.1:0".parse().unwrap();
     for fault in [Fault::AcceptAndClose, Fault::AcceptAndReset] {
-        let peer = Peer::start_at(&[any, any], "two", Fault::Echo)
-            .await
-            .unwrap();
+        let peer = endpoints(2, Fault::Echo).await;
         peer.once(fault);
         let gateway = Gateway::before(&[&peer]);
         let (answer, entry) = gateway.outcome(get("/")).await;

@@ -10,20 +10,8 @@ use tokio::sync::watch;
 
 use super::client::{PATIENCE, get, within};
 use super::gateway::{Gateway, SHORT, Setup};
+use super::name_server::{Says, answer};
 use super::namespace::resolve_at;
-
-/// What a name server says of every name.
-#[derive(Clone, Copy)]
-enum Says {
-    /// It has this address, for a second.
-    Address(Ipv4Addr),
-    /// It does not exist (NXDOMAIN).
-    Nothing,
-    /// No word.
-    Silence,
-    /// Whatever it says next.
-    Later,
-}
 
 /// A look-up asks for addresses of both families.
 const LOOK_UP: usize = 2;
@@ -69,37 +57,6 @@ impl NameServer {
         let enough = self.asked.wait_for(|asked| *asked >= all);
         within("questions", enough).await.unwrap();
     }
-}
-
-/// RFC 1035 section 4.1: the question comes back, with an address if it was asked for one.
-fn answer(query: &[u8], says: Says) -> Option<Vec<u8>> {
-    let name_ends = 12 + query[12..].iter().position(|byte| *byte == 0)?;
-    let question = &query[12..name_ends + 5];
-    let wants_ipv4 = question[question.len() - 4..] == [0, 1, 0, 1];
-    let (code, address) = match says {
-        Says::Address(address) => (0, Some(address).filter(|_| wants_ipv4)),
-        Says::Nothing => (3, None),
-        Says::Silence | Says::Later => return None,
-    };
-    let mut answer = query[..2].to_vec();
-    answer.extend([
-        0x81,
-        0x80 | code,
-        0,
-        1,
-        0,
-        u8::from(address.is_some()),
-        0,
-        0,
-        0,
-        0,
-    ]);
-    answer.extend(question);
-    if let Some(address) = address {
-        answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4]);
-        answer.extend(address.octets());
-    }
-    Some(answer)
 }
 
 async fn peer(address: &str) -> Peer {

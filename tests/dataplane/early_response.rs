@@ -4,12 +4,11 @@
 use bywash::faults::{Fault, Peer};
 
 use super::client::{Answer, post};
-use super::gateway::Gateway;
+use super::gateway::{Gateway, endpoints};
 use super::log::Entry;
 
 async fn rejected(fault: Fault, bytes: usize) -> (Answer, Entry, usize) {
-    let any = "127.0.0.1:0".parse().unwrap();
-    let peer = Peer::start_at(&[any, any], "peer", fault).await.unwrap();
+    let peer = endpoints(2, fault).await;
     let gateway = Gateway::before(&[&peer]);
     let mut client = gateway.client().await;
     let upload = post("/", &"a".repeat(bytes));

@@ -8,7 +8,7 @@ use bywash::faults::{Fault, Peer};
 use bywash::routing::policy::Policy;
 
 use super::client::{get, within};
-use super::gateway::Gateway;
+use super::gateway::{Gateway, endpoints};
 
 async fn start(fault: Fault) -> Peer {
     Peer::start(fault).await.unwrap()
@@ -38,8 +38,7 @@ pub(crate) fn tries(attempts: &[SocketAddr], of: SocketAddr) -> usize {
 /// Two that refuse: the first with three failures goes, the other stays, however often it fails.
 #[tokio::test]
 async fn an_endpoint_that_refuses_is_ejected_after_three_failures_and_the_last_one_never() {
-    let any = ["127.0.0.1:0".parse().unwrap(); 2];
-    let peer = Peer::start_at(&any, "two", Fault::Refuse).await.unwrap();
+    let peer = endpoints(2, Fault::Refuse).await;
     let [first, second] = peer.addresses()[..] else {
         panic!("two addresses")
     };
@@ -90,8 +89,7 @@ async fn an_endpoint_that_fails_half_of_twenty_requests_is_ejected() {
 
 #[tokio::test]
 async fn no_more_endpoints_are_ejected_than_the_policy_allows() {
-    let any = ["127.0.0.1:0".parse().unwrap(); 4];
-    let peer = Peer::start_at(&any, "four", Fault::Refuse).await.unwrap();
+    let peer = endpoints(4, Fault::Refuse).await;
     let gateway = Gateway::with(&[&peer], |policy| {
         policy.upstream_mut().outlier_detection.ejection.max_percent = 50;
     });
@@ -175,6 +173,28 @@ async fn without_a_budget_only_what_was_never_sent_is_retried() {
         gateway.metric("bywash_retries_over_budget_total", "shop/shop:80"),
         1.0
     );
+}
+
+/// Only attempts that begin are what an upstream may have too many of.
+#[tokio::test]
+async fn a_retry_for_which_there_is_no_time_takes_nothing_of_the_budget() {
+    let peer = start(Fault::ResetAfterRequest).await;
+    let gateway = Gateway::with(&[&peer], |policy| {
+        policy.retry.budget.percent = 0;
+        policy.retry.budget.min_per_second = 1;
+        // The only endpoint may be tried again after a wait for which there is no time.
+        policy.retry.backoff_base = Duration::from_secs(1_000_000);
+        policy.retry.backoff_max = policy.retry.backoff_base;
+    });
+    // More than the ten that it holds.
+    for _ in 0..20 {
+        let (_, entry) = gateway.outcome(get("/")).await;
+        let attempt = entry.attempts.last().unwrap();
+        assert_eq!(attempt.reason.as_deref(), Some("deadline"));
+    }
+    for counter in ["bywash_retries_over_budget_total", "bywash_retries_total"] {
+        assert_eq!(gateway.metric(counter, ""), 0.0, "{counter}");
+    }
 }
 
 /// Else any client could have healthy endpoints left out.

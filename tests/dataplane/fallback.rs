@@ -2,21 +2,14 @@
 //! answers never looks like the route's own.
 
 use bywash::failure::Cause;
-use bywash::faults::script::Script;
 use bywash::faults::{Fault, Peer};
 use bywash::routing::policy::Policy;
 use bywash::routing::snapshot::Target;
 
 use super::client::{get, post};
-use super::gateway::{Gateway, Setup, addresses};
+use super::gateway::{Gateway, Setup, addresses, endpoints};
 
 pub(crate) const ASKED: &str = "bywash_fallback_requests_total";
-
-pub(crate) async fn endpoints(count: usize, script: impl Into<Script>) -> Peer {
-    let any = "127.0.0.1:0".parse().unwrap();
-    let any = vec![any; count];
-    Peer::start_at(&any, "peer", script).await.unwrap()
-}
 
 pub(crate) fn backed(own: &Peer, by: &Peer, change: impl FnOnce(&mut Policy)) -> Setup {
     let mut policy = Policy::default();

@@ -7,8 +7,9 @@ use bywash::routing::policy::{Policy, ProxyStatus};
 use bywash::routing::snapshot::Target;
 
 use super::client::{End, get, until};
-use super::fallback::{ASKED, backed, before, endpoints};
-use super::gateway::{SHORT, Setup, addresses};
+use super::fallback::{ASKED, backed, before};
+use super::gateway::{SHORT, Setup, addresses, endpoints};
+use super::upgrade::{UPGRADE, heard, said};
 
 #[tokio::test]
 async fn where_every_answer_had_a_listed_status_the_fallback_is_asked() {
@@ -271,17 +272,13 @@ async fn an_upgrade_goes_to_the_fallback_too() {
     );
     let gateway = before(&own, &by);
     let mut client = gateway.client().await;
-    client
-        .send(
-            "GET /chat HTTP/1.1\r\nHost: shop.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-        )
-        .await;
+    client.send(UPGRADE).await;
     let head = client.head().await;
     assert_eq!(head.status, 101);
     assert!(head.field("proxy-status").unwrap().contains("fallback"));
-    client.send("ping").await;
-    assert_eq!(client.bytes(4).await, b"ping");
+    client.send(said("hello")).await;
+    let back = heard("hello");
+    assert_eq!(client.bytes(back.len()).await, back);
     drop(client);
     until(&by, |counts| counts.ended == 1).await;
     assert!(gateway.logged().await.fallback);

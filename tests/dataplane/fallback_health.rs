@@ -7,8 +7,8 @@ use bywash::routing::path::{PathKind, PathRule};
 use bywash::routing::policy::Policy;
 
 use super::client::{End, get, post, within};
-use super::fallback::{backed, endpoints};
-use super::gateway::SHORT;
+use super::fallback::backed;
+use super::gateway::{SHORT, endpoints};
 
 /// A body that breaks off is the failure of the endpoint that sent it.
 #[tokio::test]

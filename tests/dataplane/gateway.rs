@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bywash::faults::Peer;
+use bywash::faults::script::Plan;
 use bywash::proxy::compile::compile;
 use bywash::proxy::handler::{self, Observers};
 use bywash::proxy::serving::Serving;
@@ -73,6 +74,12 @@ impl Default for Setup {
             sample: 1.0,
         }
     }
+}
+
+/// So many endpoints, which do the same and are counted together.
+pub(crate) async fn endpoints(count: usize, plan: impl Into<Plan>) -> Peer {
+    let any = vec![SocketAddr::from(([127, 0, 0, 1], 0)); count];
+    Peer::start_at(&any, "peer", plan).await.unwrap()
 }
 
 /// The addresses of several peers.

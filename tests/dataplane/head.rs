@@ -5,16 +5,10 @@
 //! allows it; a POST reaches one endpoint, once.
 
 use bywash::failure::{Cause, RetryClass};
-use bywash::faults::{Fault, Peer};
+use bywash::faults::Fault;
 
 use super::client::{End, get, post, until};
-use super::gateway::{Gateway, SHORT};
-
-async fn endpoints(count: usize, fault: Fault) -> Peer {
-    let any = "127.0.0.1:0".parse().unwrap();
-    let any = vec![any; count];
-    Peer::start_at(&any, "peer", fault).await.unwrap()
-}
+use super::gateway::{Gateway, SHORT, endpoints};
 
 async fn row(fault: Fault, cause: Cause) {
     let attempts = match cause.retry_class() {

@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 
 use super::client::{until, within};
 use super::gateway::{Gateway, SHORT};
+use super::upgrade::{heard, said};
 
 /// Prior knowledge, on the plain port.
 async fn connect(gateway: &Gateway) -> SendRequest<Bytes> {
@@ -133,9 +134,9 @@ async fn a_websocket_over_http_2_reaches_an_endpoint_of_http_1_1() {
     assert!(!response.headers().contains_key("upgrade"));
     let mut download = response.into_body();
     for message in ["first", "second"] {
-        upload.send_data(Bytes::from(message), false).unwrap();
+        upload.send_data(said(message).into(), false).unwrap();
         let mut echoed = Vec::new();
-        while echoed.len() < message.len() {
+        while echoed.len() < heard(message).len() {
             let data = within("the echo", download.data()).await.unwrap().unwrap();
             download
                 .flow_control()
@@ -143,10 +144,10 @@ async fn a_websocket_over_http_2_reaches_an_endpoint_of_http_1_1() {
                 .unwrap();
             echoed.extend_from_slice(&data);
         }
-        assert_eq!(echoed, message.as_bytes());
+        assert_eq!(echoed, heard(message));
     }
-    let request = String::from_utf8(peer.received().remove(0).bytes).unwrap();
-    let request = request.to_lowercase();
+    let request = peer.received().remove(0).bytes;
+    let request = String::from_utf8_lossy(&request).to_lowercase();
     assert!(request.contains("get /chat http/1.1"), "{request}");
     assert!(request.contains("sec-websocket-key:"), "{request}");
     upload.send_reset(h2::Reason::CANCEL);

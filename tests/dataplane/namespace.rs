@@ -18,8 +18,13 @@ macro_rules! isolated {
 
 const INSIDE: &str = "BYWASH_TEST_NETWORK";
 
+/// Whether this process has a network of its own already.
+pub(crate) fn inside() -> bool {
+    std::env::var_os(INSIDE).is_some()
+}
+
 /// A command that may live in a directory which is not on every user's path.
-fn system(program: &str) -> Command {
+pub(crate) fn system(program: &str) -> Command {
     let path = std::env::var("PATH").unwrap_or_default();
     let mut command = Command::new(program);
     command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
@@ -28,7 +33,7 @@ fn system(program: &str) -> Command {
 
 /// Runs the test of this name, in its module, in a network in which 10.244.0.0/16 is local.
 pub(crate) fn isolated<F: Future<Output = ()>>(module: &str, name: &str, test: impl FnOnce() -> F) {
-    if std::env::var_os(INSIDE).is_some() {
+    if inside() {
         ip("link set lo up");
         ip("route add local 10.244.0.0/16 dev lo");
         // Rules of ours are to come before the one for local addresses.

@@ -76,15 +76,19 @@ async fn an_ejected_endpoint_is_first_tried_by_a_connection_and_comes_back() {
     assert_eq!((back.connections(), back.requests()), (1, 2));
 }
 
-/// In front of two of which one was ejected for a long time, but is back by now: that one, and the
-/// other. It fails as it did.
-async fn back_before_its_time(fault: Fault) -> (Gateway, Peer, Peer) {
+/// In front of two that fail like this, of which one was ejected for a long time, but does that by now:
+/// that one, and the other. It fails as it did.
+async fn one_ejected(
+    (fault, by_now): (Fault, Fault),
+    change: impl FnOnce(&mut Policy),
+) -> (Gateway, Peer, Peer) {
     let one = Peer::start(fault).await.unwrap();
     let two = Peer::start(fault).await.unwrap();
     let mut policy = Policy::default();
     policy.upstream_mut().outlier_detection.ejection.base = Duration::from_secs(300);
     policy.retry.backoff_base = Duration::from_millis(100);
     policy.retry.attempts = 10;
+    change(&mut policy);
     let gateway = Setup::to(&addresses(&[&one, &two]), policy).start();
     attempts_until_ejected(&gateway, &get("/")).await;
     let (_, entry) = gateway.outcome(get("/")).await;
@@ -95,8 +99,12 @@ async fn back_before_its_time(fault: Fault) -> (Gateway, Peer, Peer) {
     };
     let address = gone.address();
     gone.shutdown().await;
-    let back = Peer::start_at(&[address], "back", Fault::Echo).await;
-    (gateway, back.unwrap(), stays)
+    let now = Peer::start_at(&[address], "now", by_now).await;
+    (gateway, now.unwrap(), stays)
+}
+
+async fn back_before_its_time(fault: Fault) -> (Gateway, Peer, Peer) {
+    one_ejected((fault, Fault::Echo), |_| {}).await
 }
 
 #[tokio::test]
@@ -122,6 +130,29 @@ async fn what_the_last_one_breaks_off_goes_there_once_more_and_then_to_an_ejecte
     assert!(tries(&tried, stays.address()) >= 2);
     assert_eq!(tried.last(), Some(&back.address()));
     assert_eq!(tries(&tried, back.address()), 1);
+}
+
+/// The one that is ejected cannot be connected to, which takes long to find out.
+#[tokio::test]
+async fn waiting_for_an_ejected_one_leaves_time_for_the_one_that_there_is() {
+    const ENOUGH: Duration = Duration::from_secs(1);
+    let limits: [fn(&mut Policy); 2] = [
+        |policy| policy.retry.within = ENOUGH,
+        |policy| policy.timeouts.request = ENOUGH,
+    ];
+    for limit in limits {
+        let faults = (Fault::ResetAfterRequest, Fault::Ignore);
+        let change = |policy: &mut Policy| {
+            policy.retry.backoff_base = Duration::from_millis(1);
+            policy.retry.backoff_max = Duration::from_secs(60);
+            limit(policy);
+        };
+        let (gateway, _gone, stays) = one_ejected(faults, change).await;
+        stays.from_now_on([Fault::ResetAfterRequest, Fault::Echo]);
+        let (answer, entry) = gateway.outcome(get("/")).await;
+        assert_eq!(answer.status, 200, "{entry:?}");
+        assert_eq!(entry.endpoints(), [stays.address(); 2]);
+    }
 }
 
 /// Its connections are accepted, so that only a request shows that it still fails: one each time,

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use bywash::failure::Cause;
+use bywash::faults::Fault;
 use bywash::faults::script::{Script, Step};
-use bywash::faults::{Fault, Peer};
 use bywash::report::hint::Hint;
 use bywash::report::outcome::{Followed, Stop};
 use bywash::routing::policy::Policy;
@@ -13,12 +13,7 @@ use bywash::routing::snapshot::{EndpointSource, PodRef};
 use bywash::telemetry::recorder::{Recorder, Wanted};
 
 use super::client::{get, post, until};
-use super::gateway::{Gateway, SHORT, Setup, addresses};
-
-async fn endpoints(count: usize, script: impl Into<Script>) -> Peer {
-    let any = vec!["127.0.0.1:0".parse().unwrap(); count];
-    Peer::start_at(&any, "peer", script).await.unwrap()
-}
+use super::gateway::{Gateway, SHORT, Setup, addresses, endpoints};
 
 #[tokio::test]
 async fn one_id_leads_from_the_client_to_the_log_line_and_the_recorder() {

@@ -5,17 +5,12 @@ use std::time::Duration;
 
 use bywash::faults::script::Script;
 use bywash::faults::{Fault, Peer};
+use bywash::report::outcome::{Followed, Stop};
 use bywash::routing::policy::Policy;
 use bywash::routing::policy::upstream::CircuitBreaker;
 
 use super::client::{End, get, post};
-use super::gateway::{Gateway, Setup, addresses};
-
-async fn endpoints(count: usize, script: impl Into<Script>) -> Peer {
-    let any = "127.0.0.1:0".parse().unwrap();
-    let any = vec![any; count];
-    Peer::start_at(&any, "peer", script).await.unwrap()
-}
+use super::gateway::{Gateway, Setup, addresses, endpoints};
 
 fn request(method: &str) -> String {
     get("/").replacen("GET", method, 1)
@@ -237,6 +232,41 @@ async fn a_wait_that_would_outlast_the_time_for_attempts_is_not_begun() {
     });
     let (answer, entry) = gateway.outcome(get("/")).await;
     assert_eq!((answer.status, entry.attempts.len()), (502, 1));
+}
+
+/// It could do no more than open a connection.
+#[tokio::test]
+async fn no_attempt_starts_when_what_is_left_would_not_do_for_one() {
+    let time = Duration::from_millis(300);
+    let within: [fn(&mut Policy, Duration); 2] = [
+        |policy, time| policy.timeouts.request = time,
+        |policy, time| policy.retry.within = time,
+    ];
+    for (limit, stop) in within.into_iter().zip([Stop::Deadline, Stop::Within]) {
+        let mut rounds = 0;
+        while !stops_for_want_of_time(|policy| limit(policy, time), time, stop).await {
+            rounds += 1;
+            assert!(rounds < 20, "{stop:?}: each time the attempt began late");
+        }
+    }
+}
+
+/// Asks with a limit on time; false where the attempt began so late that nothing was left after it.
+async fn stops_for_want_of_time(limit: impl Fn(&mut Policy), time: Duration, stop: Stop) -> bool {
+    let peer = endpoints(2, Fault::StallBeforeHead).await;
+    let gateway = Gateway::with(&[&peer], |policy| {
+        limit(policy);
+        policy.retry.per_try = Some(time - Duration::from_millis(5));
+    });
+    let (answer, entry) = gateway.outcome(get("/")).await;
+    assert_eq!((answer.status, peer.connections()), (504, 1));
+    let outcome = gateway.outcomes.next().await;
+    let next: Vec<_> = outcome.attempts.iter().map(|it| it.next).collect();
+    let in_time = entry.causes() == ["response_timeout"];
+    if in_time {
+        assert_eq!(next, [Followed::Nothing(stop)]);
+    }
+    in_time
 }
 
 #[tokio::test]

@@ -6,16 +6,9 @@ use std::time::Duration;
 use bywash::faults::{Fault, Peer};
 
 use super::client::{End, get, post, until};
-use super::gateway::{Gateway, SHORT, Setup, addresses};
+use super::gateway::{Gateway, SHORT, Setup, addresses, endpoints};
 
 const CHUNKED: &str = "POST / HTTP/1.1\r\nHost: shop.test\r\nTransfer-Encoding: chunked\r\n\r\n";
-
-async fn two() -> Peer {
-    let any = "127.0.0.1:0".parse().unwrap();
-    Peer::start_at(&[any, any], "peer", Fault::Echo)
-        .await
-        .unwrap()
-}
 
 /// The attempts that the metrics blame on endpoints.
 fn blamed(gateway: &Gateway) -> f64 {
@@ -28,7 +21,7 @@ fn blamed(gateway: &Gateway) -> f64 {
 
 #[tokio::test]
 async fn a_malformed_chunk_is_400_and_a_close() {
-    let peer = two().await;
+    let peer = endpoints(2, Fault::Echo).await;
     let gateway = Gateway::before(&[&peer]);
     for chunk in [
         "xyz\r\n",
@@ -54,7 +47,7 @@ async fn a_malformed_chunk_is_400_and_a_close() {
 async fn an_upload_that_the_client_breaks_off_is_499_and_not_sent_again() {
     let put = "PUT / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 8\r\n\r\nhalf";
     for abort in [true, false] {
-        let peer = two().await;
+        let peer = endpoints(2, Fault::Echo).await;
         let gateway = Gateway::before(&[&peer]);
         let mut client = gateway.client().await;
         client.send(put).await;
@@ -76,7 +69,7 @@ async fn an_upload_that_the_client_breaks_off_is_499_and_not_sent_again() {
 
 #[tokio::test]
 async fn an_upload_that_stalls_is_408_and_the_clients_fault() {
-    let peer = two().await;
+    let peer = endpoints(2, Fault::Echo).await;
     let mut setup = Setup::to(&addresses(&[&peer]), Default::default());
     setup.settings.client_body_timeout = SHORT;
     let gateway = setup.start();
@@ -92,7 +85,7 @@ async fn an_upload_that_stalls_is_408_and_the_clients_fault() {
 
 #[tokio::test]
 async fn clients_at_fault_eject_nobody() {
-    let peer = two().await;
+    let peer = endpoints(2, Fault::Echo).await;
     let gateway = Gateway::before(&[&peer]);
     for _ in 0..20 {
         assert_eq!(gateway.ask(format!("{CHUNKED}xyz\r\n")).await.status, 400);
@@ -103,7 +96,7 @@ async fn clients_at_fault_eject_nobody() {
 
 #[tokio::test]
 async fn a_chunked_upload_with_trailers_arrives_whole() {
-    let peer = two().await;
+    let peer = endpoints(2, Fault::Echo).await;
     let gateway = Gateway::before(&[&peer]);
     let upload = "POST / HTTP/1.1\r\nHost: shop.test\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n\
                   4\r\nbody\r\n0\r\nX-Sum: 42\r\n\r\n";
@@ -142,7 +135,7 @@ async fn an_expectation_costs_no_upload_when_the_upstream_is_dead() {
 
 #[tokio::test]
 async fn an_expectation_is_met_here_and_not_forwarded() {
-    let peer = two().await;
+    let peer = endpoints(2, Fault::Echo).await;
     let gateway = Gateway::before(&[&peer]);
     let mut client = gateway.client().await;
     let answer = client
@@ -179,7 +172,7 @@ async fn an_endpoint_that_does_not_take_the_upload_is_504_connection_write_timeo
 /// The clock of the request starts when its body has been sent.
 #[tokio::test]
 async fn an_upload_may_take_longer_than_the_request_limit() {
-    let peer = two().await;
+    let peer = endpoints(2, Fault::Echo).await;
     let gateway = Gateway::with(&[&peer], |policy| {
         policy.timeouts.request = SHORT;
         policy.retry.per_try = Some(SHORT);

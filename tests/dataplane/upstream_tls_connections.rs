@@ -8,6 +8,7 @@ use super::client::{End, get, post, until};
 use super::gateway::{SHORT, Setup};
 use super::reuse::ends_while_idle;
 use super::secured::{Authority, Ending, Front, NAME, server};
+use super::upgrade::{UPGRADE, heard, said};
 use super::upstream_tls::{good, to, trusting};
 
 #[tokio::test]
@@ -174,14 +175,12 @@ async fn a_websocket_travels_in_tls() {
     let front = good(&authority, &peer).await;
     let gateway = to(front.address, trusting(&authority));
     let mut client = gateway.client().await;
-    let upgrade = "GET /chat HTTP/1.1\r\nHost: shop.test\r\nConnection: Upgrade\r\n\
-        Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    client.send(upgrade).await;
+    client.send(UPGRADE).await;
     assert_eq!(client.head().await.status, 101);
     for message in ["first", "second \0\r\n\r\n"] {
-        client.send(message).await;
-        assert_eq!(client.bytes(message.len()).await, message.as_bytes());
+        client.send(said(message)).await;
+        let back = heard(message);
+        assert_eq!(client.bytes(back.len()).await, back);
     }
     drop(client);
     until(&peer, |counts| counts.ended == 1).await;

@@ -5,7 +5,7 @@ use bywash::faults::script::{Script, Step, send};
 use bywash::faults::{Fault, Peer};
 
 use super::client::{End, get, until};
-use super::gateway::Gateway;
+use super::gateway::{Gateway, endpoints};
 
 /// A request for a description, whose body is chunked although methods like this rarely have one.
 fn chunked(method: &str, chunks: &str) -> String {
@@ -120,10 +120,7 @@ async fn an_upload_outlives_the_whole_answer_to_it() {
 /// the connection that has only a part of it ends.
 #[tokio::test]
 async fn an_upload_that_was_answered_early_goes_whole_to_the_next_endpoint() {
-    let any = "127.0.0.1:0".parse().unwrap();
-    let peer = Peer::start_at(&[any, any], "peer", Fault::Echo)
-        .await
-        .unwrap();
+    let peer = endpoints(2, Fault::Echo).await;
     let busy = send("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n");
     peer.once(Script::on_request([Step::Gate, busy, Step::ReadBody]));
     let gateway = Gateway::before(&[&peer]);

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use serde_json::json;
 
 use crate::browser::Browser;
-use crate::http::get;
+use crate::http::{get, send};
 use crate::manifests::{Manifests, route};
 use crate::program::Program;
 use crate::upstream::{Answers, Upstream};
@@ -73,6 +73,105 @@ fn routes_appear_and_an_endpoint_that_fails_shows_up_while_one_looks() {
     let foreign = |url: &&String| !url.starts_with(&own) && *url != "data:,";
     let outside: Vec<_> = browser.requested.iter().filter(foreign).collect();
     assert!(outside.is_empty(), "{outside:?}");
+    assert!(browser.complaints.is_empty(), "{:?}", browser.complaints);
+}
+
+/// Waits for a row whose head holds this, and whose cells say all of these, by their labels: expressions. What
+/// the bars say to those who do not see them is that of `bars`.
+fn wait_for_row(browser: &mut Browser, rows: &str, head: &str, cells: &[(&str, &str)]) {
+    let (head, cells) = (json!(head), json!(cells));
+    browser.wait_for(&format!(
+        "[...document.querySelectorAll('#{rows} tr')].some((row) =>
+            row.querySelector('th').textContent.includes({head})
+            && {cells}.every(([label, says]) => {{
+                const text = label === 'bars'
+                    ? row.querySelector('svg')?.getAttribute('aria-label')
+                    : row.querySelector(`td[data-label=\"${{label}}\"]`)?.textContent;
+                return new RegExp(`^${{says}}$`).test(text ?? '');
+            }}))"
+    ));
+}
+
+#[test]
+fn rows_of_routes_upstreams_and_endpoints_show_what_became_of_their_requests() {
+    let (quick, busy) = (
+        Upstream::start("quick", Answers::AtOnce),
+        Upstream::start("busy", Answers::WhenReleased),
+    );
+    let manifests = Manifests::empty();
+    let gone = nowhere();
+    for (name, address) in [
+        ("shop", quick.address),
+        ("busy", busy.address),
+        ("gone", gone),
+    ] {
+        let text = route(name, &format!("{name}.example"), address);
+        manifests.write(&format!("{name}.yaml"), &text);
+    }
+    let without = route("bare", "bare.example", gone);
+    let without = without.rsplit_once("---\n").unwrap().0;
+    manifests.write("bare.yaml", without);
+    let program = Program::standalone(manifests.path(), &[]);
+    let mut browser = Browser::open(1280, 900);
+    browser.go(&format!("http://{}/", program.admin));
+    browser
+        .wait_for("/^4 routes · 3 endpoints/.test(document.getElementById('summary').textContent)");
+
+    for (host, status, requests) in [
+        ("shop.example", 200, 20),
+        ("gone.example", 502, 5),
+        ("bare.example", 503, 2),
+    ] {
+        for _ in 0..requests {
+            assert_eq!(get(program.http, host, "/").status, status);
+        }
+    }
+    let held = send(program.http, "busy.example", "/");
+    busy.reached();
+
+    let served = [
+        ("Ingress", "shop/shop"),
+        ("Upstream", "shop/shop:80"),
+        ("bars", "20 requests, 0 failed"),
+        ("Requests/s", "0.3"),
+        ("Failed", "0"),
+        ("Causes", ""),
+    ];
+    wait_for_row(&mut browser, "route-rows", "shop.example/", &served);
+    let refused = [
+        ("bars", "5 requests, 5 failed"),
+        ("Requests/s", "0.1"),
+        ("Failed", "5 \\(100 %\\)"),
+        ("Causes", "connection_refused 5"),
+    ];
+    wait_for_row(&mut browser, "route-rows", "gone.example/", &refused);
+    let bare = [("Failed", "2 \\(100 %\\)"), ("Causes", "no_endpoints 2")];
+    wait_for_row(&mut browser, "route-rows", "bare.example/", &bare);
+
+    let none = "shop/bare:80 × no endpoint";
+    wait_for_row(&mut browser, "endpoint-rows", none, &[]);
+    wait_for_row(&mut browser, "endpoint-rows", "shop/shop:80", &[]);
+    let good = [
+        ("State", "√ ready"),
+        ("In flight", "0"),
+        ("Rated at", "[0-9.]+ ms"),
+        ("Last failure", ""),
+    ];
+    let quick = quick.address.to_string();
+    wait_for_row(&mut browser, "endpoint-rows", &quick, &good);
+    let failed = [
+        ("Rated at", "[0-9.]+ ms"),
+        ("Last failure", "connection_refused [0-9]+ s ago"),
+    ];
+    wait_for_row(&mut browser, "endpoint-rows", &gone.to_string(), &failed);
+    let at = busy.address.to_string();
+    let one = [("In flight", "1"), ("Rated at", "")];
+    wait_for_row(&mut browser, "endpoint-rows", &at, &one);
+
+    busy.release();
+    assert_eq!(held.answer().status, 200);
+    let idle = [("In flight", "0"), ("Rated at", "[0-9.]+ ms")];
+    wait_for_row(&mut browser, "endpoint-rows", &at, &idle);
     assert!(browser.complaints.is_empty(), "{:?}", browser.complaints);
 }
 

@@ -1,8 +1,13 @@
 //! What `/metrics` says of a process that has served.
 
-use crate::http::get;
-use crate::manifests::Manifests;
-use crate::program::Program;
+use std::io::Write;
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use crate::http::{Answer, get, send_text};
+use crate::manifests::{Manifests, route};
+use crate::program::{PATIENCE, Program};
 use crate::upstream::{Answers, Upstream};
 
 /// Those that a ServiceMonitor sets for its own purposes.
@@ -16,6 +21,47 @@ const TAKEN: [&str; 8] = [
     "job",
     "instance",
 ];
+
+/// What Prometheus 3 says that it takes.
+pub(crate) const PROMETHEUS: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
+    application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,\
+    text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+
+pub(crate) fn scrape(program: &Program, accept: &str) -> Answer {
+    let request = format!(
+        "GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
+    );
+    send_text(program.metrics, &request).answer()
+}
+
+/// What Prometheus' own client for Python makes of the metrics; it refuses what is not to the letter.
+fn parse(parser: &str, metrics: &str) -> String {
+    let script = format!(
+        "import sys\n\
+         from prometheus_client.{parser} import text_string_to_metric_families as families\n\
+         for family in families(sys.stdin.read()):\n\
+         \x20   for it in family.samples:\n\
+         \x20       exemplar = it.exemplar and it.exemplar.labels['request_id']\n\
+         \x20       print(family.type, it.name, it.labels.get('cause'), it.value, exemplar)"
+    );
+    let mut python = Command::new("/usr/bin/python3")
+        .args(["-c", &script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("/usr/bin/python3: install the package python3");
+    let mut stdin = python.stdin.take().unwrap();
+    stdin.write_all(metrics.as_bytes()).unwrap();
+    drop(stdin);
+    let output = python.wait_with_output().unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{complaint}(without the module: install the package python3-prometheus-client)\n{metrics}"
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
 
 /// The names of the labels of a sample.
 fn labels(sample: &str) -> Vec<&str> {
@@ -36,7 +82,7 @@ fn every_metric_is_ours_and_no_label_is_taken() {
     let program = Program::standalone(manifests.path(), &[]);
     assert_eq!(get(program.http, "shop.example", "/").status, 200);
     assert_eq!(get(program.http, "other.example", "/").status, 404);
-    let metrics = program.probe("/metrics");
+    let metrics = scrape(&program, PROMETHEUS);
     assert_eq!(metrics.status, 200);
     assert!(
         metrics.head.contains("application/openmetrics-text"),
@@ -77,8 +123,56 @@ fn requests_are_counted_by_their_route() {
 }
 
 #[test]
+fn a_strict_reader_understands_the_metrics_in_both_formats_and_finds_the_request_that_failed() {
+    let nobody = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let upstream = Upstream::start("cart", Answers::AtOnce);
+    let manifests = Manifests::routing("shop.example", upstream.address);
+    manifests.write("gone.yaml", &route("gone", "gone.example", nobody));
+    let program = Program::standalone(manifests.path(), &[]);
+    assert_eq!(get(program.http, "shop.example", "/").status, 200);
+    let failed = get(program.http, "gone.example", "/");
+    assert_eq!(failed.status, 502);
+    let id = failed
+        .head
+        .lines()
+        .find_map(|line| line.strip_prefix("x-request-id: "));
+    let id = id.unwrap().to_uppercase();
+
+    let since = Instant::now();
+    let open = loop {
+        let open = scrape(&program, PROMETHEUS).body;
+        if open.contains(&id) {
+            break open;
+        }
+        assert!(since.elapsed() < PATIENCE, "no {id} in\n{open}");
+        std::thread::yield_now();
+    };
+    let read = parse("openmetrics.parser", &open);
+    let failure = "counter bywash_request_failures_total connection_refused 1";
+    assert!(read.contains(&format!("{failure} {id}\n")), "{read}");
+    let buckets = read.lines().filter(|line| line.ends_with(&id));
+    let mut buckets = buckets.filter(|line| line.contains("duration_seconds_bucket"));
+    assert!(
+        buckets.next().is_some() && buckets.next().is_none(),
+        "{read}"
+    );
+
+    let plain = scrape(&program, "*/*");
+    assert!(
+        plain.head.contains("text/plain; version=0.0.4"),
+        "{}",
+        plain.head
+    );
+    let read = parse("parser", &plain.body);
+    assert!(read.contains(&format!("{failure}.0 None\n")), "{read}");
+}
+
+#[test]
 fn it_may_open_as_many_files_as_the_system_allows() {
-    let hard = std::process::Command::new("sh")
+    let hard = Command::new("sh")
         .args(["-c", "ulimit -Hn"])
         .output()
         .unwrap();

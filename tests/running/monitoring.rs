@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::http::get;
 use crate::manifests::{Manifests, route};
+use crate::metrics::{PROMETHEUS, scrape};
 use crate::program::Program;
 use crate::upstream::{Answers, Upstream};
 
@@ -111,7 +112,7 @@ fn what_is_exported_is_what_is_documented() {
         assert_eq!(get(program.http, host, "/").status, status);
     }
     program.counted_when("bywash_request_failures_total", "no_route");
-    let text = program.probe("/metrics").body;
+    let text = scrape(&program, PROMETHEUS).body;
     let described = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let described: BTreeSet<&str> = described.map(|it| it.split(' ').next().unwrap()).collect();
     let families: Vec<String> = catalogue::ALL.iter().map(|it| it.family()).collect();

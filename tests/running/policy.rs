@@ -14,7 +14,7 @@ use crate::upstream::{Answers, Upstream};
 const HOST: &str = "shop.example";
 
 /// A policy for the Ingress `shop` with these sections.
-fn policy(sections: &str) -> String {
+pub(crate) fn policy(sections: &str) -> String {
     format!(
         "\
 apiVersion: bywash.dev/v1alpha1
@@ -27,7 +27,7 @@ spec:
     )
 }
 
-fn processed(program: &Program) {
+pub(crate) fn processed(program: &Program) {
     let query = "/debug/processed?kind=GatewayPolicy&namespace=shop&name=shop";
     assert_eq!(get(program.admin, "localhost", query).status, 200);
 }
@@ -70,7 +70,8 @@ fn a_slow_endpoint_is_a_failed_one_where_the_policy_says_so() {
     let shop = shop.rsplit_once("---\n").unwrap().0;
     let all = [shop, &port("slow", &slow), &port("quick", &quick)].join("---\n");
     manifests.write("shop.yaml", &all);
-    manifests.write("policy.yaml", &policy("retry: {perTryTimeout: 200ms}"));
+    let each = "retry: {perTryTimeout: 200ms}\n  loadBalancing: {algorithm: RoundRobin}";
+    manifests.write("policy.yaml", &policy(each));
     let program = Program::standalone(manifests.path(), &[]);
     for _ in 0..5 {
         assert_eq!(get(program.http, HOST, "/").body, "quick");
@@ -145,6 +146,33 @@ fn a_section_that_is_wrong_is_told_with_its_file_and_keeps_its_last_good_form() 
 }
 
 #[test]
+fn what_is_not_of_its_form_is_told_with_its_file_and_never_weakens_what_is_asked_for() {
+    let upstream = Upstream::start("cart", Answers::AtOnce);
+    let manifests = Manifests::routing(HOST, upstream.address);
+    let sections = "upstreamTls: {caConfigMap: shop-ca}\n  timeout: {request: 5s}";
+    manifests.write("policy.yaml", &policy(sections));
+    let program = Program::standalone(manifests.path(), &[]);
+    let answer = get(program.http, HOST, "/");
+    assert_eq!(answer.status, 503, "{answer:?}");
+    let sentences = [
+        "policy.yaml:1: error[InvalidPolicy]",
+        "caConfigMap is the text 'shop-ca'",
+        "without TLS nothing is sent",
+        "policy.yaml:1: warning[UnknownField]",
+        "spec.timeout is not known and has no effect: write timeouts",
+    ];
+    said_all(&program, &sentences);
+    changed(
+        &program,
+        &manifests,
+        &policy("maintenance: {enabled: 'true'}"),
+    );
+    let answer = get(program.http, HOST, "/");
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(answer.body.contains("under maintenance"), "{answer:?}");
+}
+
+#[test]
 fn a_limit_that_turns_requests_away_is_told_in_the_status() {
     let upstream = Upstream::start("cart", Answers::WhenReleased);
     let manifests = Manifests::routing(HOST, upstream.address);
@@ -188,8 +216,17 @@ fn an_endpoint_that_its_probes_find_down_gets_no_requests_until_they_find_it_up(
     assert_eq!(get(program.http, HOST, "/").body, "cart");
 }
 
+/// Waits until the findings together hold all of these.
+fn said_all(program: &Program, parts: &[&str]) {
+    let mut said = String::new();
+    while !parts.iter().all(|part| said.contains(part)) {
+        let finding = program.said("finding");
+        said.push_str(finding["finding"].as_str().unwrap());
+    }
+}
+
 /// Waits until the status of the policy holds all of these.
-fn status_says(manifests: &Manifests, parts: &[&str]) {
+pub(crate) fn status_says(manifests: &Manifests, parts: &[&str]) {
     let status = manifests
         .path()
         .join(".status/gatewaypolicy.shop.shop.yaml");

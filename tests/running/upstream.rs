@@ -2,8 +2,10 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use crate::program::PATIENCE;
 
@@ -12,12 +14,14 @@ pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
     arrived: Receiver<()>,
     go: Sender<()>,
+    answers: Arc<Mutex<Answers>>,
 }
 
 /// When an upstream answers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answers {
     AtOnce,
+    After(Duration),
     WhenReleased,
 }
 
@@ -27,6 +31,8 @@ impl Upstream {
         let address = listener.local_addr().unwrap();
         let (arrive, arrived) = channel();
         let (go, gone) = channel();
+        let answers = Arc::new(Mutex::new(answers));
+        let when = Arc::clone(&answers);
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
@@ -38,7 +44,8 @@ impl Upstream {
                     continue;
                 }
                 let _nobody_waits = arrive.send(());
-                if answers == Answers::WhenReleased && gone.recv().is_err() {
+                let answers = *when.lock().unwrap();
+                if !answers.wait(&gone) {
                     return;
                 }
                 let length = name.len();
@@ -52,7 +59,13 @@ impl Upstream {
             address,
             arrived,
             go,
+            answers,
         }
+    }
+
+    /// From the next request on it answers so.
+    pub(crate) fn answer(&self, answers: Answers) {
+        *self.answers.lock().unwrap() = answers;
     }
 
     /// Waits until a request has reached it.
@@ -63,5 +76,16 @@ impl Upstream {
     /// Lets it answer one request.
     pub(crate) fn release(&self) {
         self.go.send(()).unwrap();
+    }
+}
+
+impl Answers {
+    /// Returns when the answer is due; false when there is nobody any more who could let it go.
+    fn wait(self, gone: &Receiver<()>) -> bool {
+        match self {
+            Self::AtOnce => true,
+            Self::After(time) => gone.recv_timeout(time) != Err(RecvTimeoutError::Disconnected),
+            Self::WhenReleased => gone.recv().is_ok(),
+        }
     }
 }

@@ -144,7 +144,7 @@ function endpointRow(endpoint, time) {
   const failure = endpoint.lastFailure;
   return make("tr", "", address, cell("Pod", "", endpoint.pod ?? ""), state,
     cell("In flight", "number", String(endpoint.inFlight)), cell("Idle", "number", String(endpoint.idle)),
-    cell("Answers in", "number", latency === null ? "" : `${latency < 10 ? latency.toFixed(1) : Math.round(latency)} ms`),
+    cell("Rated at", "number", latency === null ? "" : `${latency < 10 ? latency.toFixed(1) : Math.round(latency)} ms`),
     cell("Last failure", "", failure ? make("code", "", failure.cause) : "",
       failure?.at ? make("span", "quiet", ` ${span(failure.at, time)} ago`) : null));
 }

@@ -133,7 +133,8 @@ pub struct Endpoint {
     pub in_flight: u32,
     /// Connections that idle.
     pub idle: usize,
-    /// The average time to a response head; absent where nothing is known.
+    /// The time to a response head with which it is chosen: an average that failures raise and that fades without
+    /// requests; absent where nothing is known.
     pub latency_milliseconds: Option<f64>,
     /// Why an attempt last failed here.
     pub last_failure: Option<Failure>,

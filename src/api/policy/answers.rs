@@ -7,9 +7,6 @@ use crate::api::values::Quantity;
 
 use super::upstream::ConfigMapReference;
 
-/// The label, with the value `true`, of ConfigMaps that hold error pages.
-pub const PAGES_LABEL: &str = "bywash.dev/error-pages";
-
 /// What clients get with an error status (nginx: error_page). A page supplies a body, never the status.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]

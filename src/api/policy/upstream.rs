@@ -288,9 +288,6 @@ pub struct PortReference {
     pub number: Option<i32>,
 }
 
-/// The label, with the value `true`, of ConfigMaps that hold certificates: no other is watched.
-pub const CA_LABEL: &str = "bywash.dev/ca";
-
 /// Where in such a ConfigMap they are.
 pub const CA_KEY: &str = "ca.crt";
 

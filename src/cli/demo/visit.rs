@@ -4,16 +4,23 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::{SinkExt, StreamExt};
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
 
 /// No answer takes that long here.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a WebSocket is asked for with.
+const KEY: &str = "Ynl3YXNoLWRlbW8tMTIzNA==";
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +57,7 @@ impl Ask {
                 .header(header::CONNECTION, "upgrade")
                 .header(header::UPGRADE, "websocket")
                 .header(header::SEC_WEBSOCKET_VERSION, "13")
-                .header(header::SEC_WEBSOCKET_KEY, "Ynl3YXNoLWRlbW8tMTIzNA=="),
+                .header(header::SEC_WEBSOCKET_KEY, KEY),
         };
         request.body(Full::new(body))
     }
@@ -110,11 +117,15 @@ async fn exchange(
 async fn echoed(
     response: Response<Incoming>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let mut tunnel = TokioIo::new(hyper::upgrade::on(response).await?);
-    let message = *b"is anybody there?";
-    tunnel.write_all(&message).await?;
-    let mut back = [0; 17];
-    tunnel.read_exact(&mut back).await?;
+    let accept = response.headers().get(header::SEC_WEBSOCKET_ACCEPT);
+    if accept.is_none_or(|accept| accept != derive_accept_key(KEY.as_bytes()).as_str()) {
+        return Err("the WebSocket's key does not fit".into());
+    }
+    let tunnel = TokioIo::new(hyper::upgrade::on(response).await?);
+    let mut socket = WebSocketStream::from_raw_socket(tunnel, Role::Client, None).await;
+    let message = Message::text("is anybody there?");
+    socket.send(message.clone()).await?;
+    let back = socket.next().await.ok_or("no echo")??;
     if back == message {
         Ok(())
     } else {

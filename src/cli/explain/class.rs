@@ -5,17 +5,11 @@
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use kube::Resource;
 
+use crate::api::metadata::{DEFAULT_CLASS, INGRESS_CLASS};
+
 use super::facts::{Facts, name, similar};
 use super::picture::{Level, Remark};
-
-/// The annotation from before the field.
-const LEGACY: &str = "kubernetes.io/ingress.class";
-
-/// What makes a class the default.
-const DEFAULT: &str = "ingressclass.kubernetes.io/is-default-class";
-
-/// What all our controllers are called like.
-const OURS: &str = "bywash.dev/";
+use super::{OURS, signs};
 
 /// Whose an Ingress is.
 pub(super) enum Belongs {
@@ -25,7 +19,6 @@ pub(super) enum Belongs {
         class: String,
         /// Name of the class and its controller, where it was read.
         installation: Option<(String, String)>,
-        remark: Option<Remark>,
     },
     /// Somebody else's, or nobody's.
     Elsewhere(Remark),
@@ -33,42 +26,74 @@ pub(super) enum Belongs {
 
 /// Whose an Ingress is.
 pub(super) fn of(ingress: &Ingress, facts: &Facts) -> Belongs {
-    let annotations = ingress.meta().annotations.as_ref();
-    let annotated = annotations.and_then(|all| all.get(LEGACY));
-    let annotated = annotated.filter(|class| !class.is_empty());
-    let spec = ingress.spec.as_ref();
-    let named = spec.and_then(|spec| spec.ingress_class_name.as_ref());
+    let wanted = annotated(ingress).or(named(ingress));
     let Some(classes) = &facts.classes else {
-        let class = annotated.or(named).map_or("not stated", String::as_str);
-        return Belongs::Here {
-            class: class.to_owned(),
-            installation: None,
-            remark: None,
-        };
+        return served(wanted.unwrap_or("not stated").to_owned());
     };
-    let Some(wanted) = annotated.or(named) else {
+    let Some(wanted) = wanted else {
         return match default(classes) {
             Some(class) => at(class, " (the default class)", facts),
-            None => Belongs::Elsewhere(unclassed(classes, facts)),
+            None => match signs::of(ingress, None, facts) {
+                Some(sign) => served(format!("not stated; Bywash serves it all the same, {sign}")),
+                None => Belongs::Elsewhere(unclassed(classes, facts)),
+            },
         };
     };
     match classes.iter().find(|class| name(*class) == wanted) {
         Some(class) => at(class, "", facts),
         // The annotation needs no class to exist.
-        None if annotated.is_some() && wanted == "bywash" => Belongs::Here {
-            class: format!("{wanted} (by the annotation {LEGACY})"),
-            installation: None,
-            remark: None,
-        },
-        None => {
-            let similar = similar(wanted, classes.iter().map(name));
-            Belongs::Elsewhere(Remark::new(
-                Level::Problem,
-                "ClassNotFound",
-                format!("it names the IngressClass {wanted}, which does not exist{similar}"),
-            ))
+        None if annotated(ingress).is_some() && wanted == "bywash" => {
+            served(format!("{wanted} (by the annotation {INGRESS_CLASS})"))
         }
+        None => match signs::of(ingress, Some(wanted), facts) {
+            Some(sign) => served(format!(
+                "{wanted}, of which there is no IngressClass; Bywash serves it by that name, {sign}"
+            )),
+            None => Belongs::Elsewhere(not_found(wanted, classes)),
+        },
     }
+}
+
+/// The class and its controller, by the name that the Ingress gives, where no class was read that says more.
+pub(super) fn by_name(ingress: &Ingress, facts: &Facts) -> Option<(String, String)> {
+    let wanted = annotated(ingress).or(named(ingress))?;
+    let mut classes = facts.classes.iter().flatten();
+    let known = classes.any(|class| name(class) == wanted);
+    let controller = facts.controller.clone().filter(|_| !known)?;
+    Some((wanted.to_owned(), controller))
+}
+
+/// An empty one says nothing.
+fn annotated(ingress: &Ingress) -> Option<&str> {
+    let annotations = ingress.meta().annotations.as_ref();
+    let annotated = annotations.and_then(|all| all.get(INGRESS_CLASS));
+    annotated
+        .map(String::as_str)
+        .filter(|class| !class.is_empty())
+}
+
+fn named(ingress: &Ingress) -> Option<&str> {
+    ingress.spec.as_ref()?.ingress_class_name.as_deref()
+}
+
+/// By an installation that no class names.
+fn served(class: String) -> Belongs {
+    Belongs::Here {
+        class,
+        installation: None,
+    }
+}
+
+fn not_found(wanted: &str, classes: &[IngressClass]) -> Remark {
+    let similar = similar(wanted, classes.iter().map(name));
+    Remark::new(
+        Level::Problem,
+        "ClassNotFound",
+        format!(
+            "it names the IngressClass {wanted}, which does not exist{similar}. Nothing shows that a \
+             Bywash serves it by that name alone, as one with --watch-namespace does"
+        ),
+    )
 }
 
 fn at(class: &IngressClass, how: &str, facts: &Facts) -> Belongs {
@@ -81,7 +106,6 @@ fn at(class: &IngressClass, how: &str, facts: &Facts) -> Belongs {
         return Belongs::Here {
             class: format!("{}{how}, served by {controller}", name(class)),
             installation: Some((name(class).to_owned(), controller.to_owned())),
-            remark: None,
         };
     }
     Belongs::Elsewhere(Remark::new(
@@ -106,7 +130,7 @@ fn is_ours(controller: &str, facts: &Facts) -> bool {
 fn default(classes: &[IngressClass]) -> Option<&IngressClass> {
     let says_so = |class: &&IngressClass| {
         let annotations = class.metadata.annotations.as_ref();
-        annotations.is_some_and(|all| all.get(DEFAULT).is_some_and(|text| text == "true"))
+        annotations.is_some_and(|all| all.get(DEFAULT_CLASS).is_some_and(|text| text == "true"))
     };
     let defaults = classes.iter().filter(says_so);
     defaults.min_by_key(|class| {

@@ -8,13 +8,11 @@ use k8s_openapi::api::discovery::v1::{Endpoint as Listed, EndpointSlice};
 use kube::Resource;
 
 use crate::admin::state::shape::{self, EndpointState};
+use crate::api::metadata::SERVICE_NAME;
 
 use super::facts::{Facts, name, namespace};
 use super::picture::{Endpoint, Level, Remark};
 use super::words;
-
-/// Whose slice it is.
-const SERVICE: &str = "kubernetes.io/service-name";
 
 /// What is behind a port of a Service.
 pub(super) struct Behind {
@@ -110,7 +108,7 @@ fn condition(endpoint: &Listed) -> (Level, &'static str) {
 
 fn is_of(slice: &EndpointSlice, service: &Service) -> bool {
     let labels = slice.meta().labels.as_ref();
-    let owner = labels.and_then(|labels| labels.get(SERVICE));
+    let owner = labels.and_then(|labels| labels.get(SERVICE_NAME));
     namespace(slice) == namespace(service) && owner.is_some_and(|owner| owner == name(service))
 }
 
@@ -132,7 +130,7 @@ fn unusable(
     let look = match &selector {
         Some(selector) => format!("kubectl get pods -n {} -l {selector}", namespace(service)),
         None => format!(
-            "kubectl get endpointslices -n {} -l {SERVICE}={}",
+            "kubectl get endpointslices -n {} -l {SERVICE_NAME}={}",
             namespace(service),
             name(service)
         ),

@@ -8,10 +8,7 @@ use crate::api::policy::GatewayPolicy;
 use super::class::{self, Belongs};
 use super::facts::{Facts, name, namespace, similar};
 use super::picture::{Explained, Host, Level, Path, Remark};
-use super::{endpoints, events, policy, words};
-
-/// What our conditions on the ports of an Ingress begin with.
-const OURS: &str = "bywash.dev/";
+use super::{OURS, endpoints, events, policy, words};
 
 /// Explains an Ingress.
 pub(super) fn explain(ingress: &Ingress, facts: &Facts) -> Explained {
@@ -32,14 +29,11 @@ pub(super) fn explain(ingress: &Ingress, facts: &Facts) -> Explained {
             explained.verdict = if foreign {
                 "not Bywash's"
             } else {
-                "not served"
+                "likely not served"
             };
             return explained;
         }
-        Belongs::Here { class, remark, .. } => {
-            explained.about.push(("class", class));
-            explained.remarks.extend(remark);
-        }
+        Belongs::Here { class, .. } => explained.about.push(("class", class)),
     }
     let addresses = addresses(ingress);
     if addresses.is_empty() {
@@ -103,7 +97,8 @@ fn points(ingress: &Ingress) -> &[Point] {
     points.unwrap_or_default()
 }
 
-fn addresses(ingress: &Ingress) -> Vec<&str> {
+/// The addresses in its status.
+pub(super) fn addresses(ingress: &Ingress) -> Vec<&str> {
     let points = points(ingress).iter();
     points
         .filter_map(|point| point.ip.as_deref().or(point.hostname.as_deref()))

@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::admin::state::shape::{self, Live};
+use crate::dns;
 use crate::stores::reader::Reader;
 use crate::stores::{installation, reports};
 
@@ -63,7 +64,9 @@ pub(super) async fn at(address: &str, ingress: Option<&str>) -> Result<Replica, 
         uri.port_u16().unwrap_or(80),
     );
     let connected = async {
-        let stream = TcpStream::connect((target.0.as_str(), target.1)).await;
+        let found = dns::addresses(&target.0, target.1).await;
+        let found = found.map_err(|error| NoView::NoAnswer(address.to_owned(), error.into()))?;
+        let stream = TcpStream::connect(&found[..]).await;
         stream.map_err(|error| NoView::NoAnswer(address.to_owned(), error.into()))
     };
     in_time(address, async {

@@ -99,12 +99,15 @@ pub(super) fn wanted(target: &Target, facts: &Facts) -> Option<String> {
     (target.kind == Kind::Ingress).then(|| format!("{namespace}/{name}"))
 }
 
-/// The class of the first Ingress that is ours, and its controller.
+/// The class of the first Ingress that is ours, or may be, and its controller.
 pub(super) fn installation(target: &Target, facts: &Facts) -> Option<(String, String)> {
     let ingresses = facts.ingresses.iter();
     let mut wanted = ingresses.filter(|it| target.kind == Kind::Policy || is_wanted(target, *it));
     wanted.find_map(|it| match class::of(it, facts) {
-        Belongs::Here { installation, .. } => installation,
-        Belongs::Elsewhere(_) => None,
+        Belongs::Here {
+            installation: Some(known),
+            ..
+        } => Some(known),
+        Belongs::Here { .. } | Belongs::Elsewhere(_) => class::by_name(it, facts),
     })
 }

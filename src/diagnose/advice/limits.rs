@@ -1,9 +1,10 @@
 //! What Bywash itself turns away, lacks, or does wrong.
 
 use crate::failure::Cause;
+use crate::report::facts::Latency;
 
 use super::situation::Situation;
-use super::words::list;
+use super::words::{list, millis};
 use super::{Advice, Code};
 
 pub(super) fn explain(it: &Situation<'_>) -> Advice {
@@ -34,13 +35,13 @@ pub(super) fn explain(it: &Situation<'_>) -> Advice {
 fn limit(it: &Situation<'_>) -> Advice {
     let limits: Vec<String> = it.problem.limits.iter().map(ToString::to_string).collect();
     let limits = list(&limits).unwrap_or_else(|| "a limit".to_owned());
-    let slower = match it.problem.latency {
-        Some(latency) if latency.now > latency.usual => format!(
-            " Answers take {} ms instead of {} ms, so that more of them are under way at once.",
-            latency.now.as_millis(),
-            latency.usual.as_millis()
+    let slower = match it.problem.latency.filter(Latency::has_risen) {
+        Some(Latency { usual, now }) => format!(
+            " Answers take {} instead of {}: the longer they take, the more are under way at once.",
+            millis(now),
+            millis(usual)
         ),
-        _ => String::new(),
+        None => String::new(),
     };
     let sentence = format!(
         "{} is at {limits} of circuitBreaker, and what comes above it is turned away.{slower} Add \

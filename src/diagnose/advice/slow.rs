@@ -1,8 +1,10 @@
 //! Endpoints that take too long.
 
 use crate::failure::Cause;
+use crate::report::facts::Latency;
 
 use super::situation::{Situation, lower};
+use super::words::millis;
 use super::{Advice, Code, pods, reach};
 
 pub(super) fn explain(it: &Situation<'_>) -> Advice {
@@ -20,23 +22,18 @@ pub(super) fn explain(it: &Situation<'_>) -> Advice {
 
 /// Answers take much longer than they did.
 fn overload(it: &Situation<'_>) -> Option<Advice> {
-    /// From how many times the usual on.
-    const MUCH: u32 = 2;
-    let latency = it.problem.latency?;
-    if latency.usual.is_zero() || latency.now < latency.usual.saturating_mul(MUCH) {
-        return None;
-    }
+    let latency = it.problem.latency.filter(Latency::has_risen)?;
     let budget = if it.over_budget() {
         ", and retry.budget is spent"
     } else {
         ""
     };
     let sentence = format!(
-        "Answers take {} ms instead of {} ms{budget}: likely {} has more to do than it can. Add \
+        "Answers take {} instead of {}{budget}: likely {} has more to do than it can. Add \
          replicas or CPU, look at what it waits for (database, locks), and limit what is let through \
          with circuitBreaker.maxRequests.",
-        latency.now.as_millis(),
-        latency.usual.as_millis(),
+        millis(latency.now),
+        millis(latency.usual),
         lower(&it.app())
     );
     Some(Advice::likely(Code::Overload, sentence))

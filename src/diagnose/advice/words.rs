@@ -1,5 +1,7 @@
 //! Lists, times, sizes, and names that fit.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -44,6 +46,14 @@ pub(super) fn size(bytes: u64) -> String {
         1 => "1 byte".to_owned(),
         _ if bytes > 0 && bytes.is_multiple_of(1024) => format!("{} KiB", bytes / 1024),
         _ => format!("{bytes} bytes"),
+    }
+}
+
+/// `40 ms`, or that it is less than one.
+pub(super) fn millis(time: Duration) -> String {
+    match time.as_millis() {
+        0 => "less than 1 ms".to_owned(),
+        millis => format!("{millis} ms"),
     }
 }
 

@@ -1,6 +1,7 @@
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
+use super::Matter::{Failures, Limits};
 use super::*;
 
 /// Long enough to have seen everything.
@@ -82,24 +83,26 @@ fn without_requests_a_state_stays_for_fifteen_minutes() {
 #[test]
 fn an_object_changes_once_in_five_seconds() {
     let mut pace = Pace::default();
-    assert_eq!(pace.ask(100, true), Permit::Granted);
-    pace.changed(100);
-    assert_eq!(pace.ask(104, false), Permit::Soon);
-    assert_eq!(pace.ask(105, false), Permit::Granted);
+    assert_eq!(pace.ask(100, (Failures, true)), Permit::Granted);
+    pace.changed(100, Failures);
+    assert_eq!(pace.ask(104, (Failures, false)), Permit::Soon);
+    assert_eq!(pace.ask(104, (Limits, true)), Permit::Soon);
+    assert_eq!(pace.ask(105, (Failures, false)), Permit::Granted);
 }
 
 #[test]
 fn an_object_changes_six_times_in_ten_minutes_and_the_last_time_for_the_worse() {
     let mut pace = Pace::default();
     for at in [0, 10, 20, 30, 40] {
-        assert_eq!(pace.ask(at, false), Permit::Granted);
-        pace.changed(at);
+        assert_eq!(pace.ask(at, (Failures, false)), Permit::Granted);
+        pace.changed(at, Failures);
     }
-    assert_eq!(pace.ask(50, false), Permit::Alternates);
-    assert_eq!(pace.ask(50, true), Permit::Granted);
-    pace.changed(50);
-    assert_eq!(pace.ask(599, true), Permit::Alternates);
-    assert_eq!(pace.ask(610, true), Permit::Granted);
+    assert_eq!(pace.ask(50, (Failures, false)), Permit::Alternates);
+    assert_eq!(pace.ask(50, (Failures, true)), Permit::Granted);
+    pace.changed(50, Failures);
+    assert_eq!(pace.ask(599, (Failures, true)), Permit::Alternates);
+    assert_eq!(pace.ask(599, (Limits, false)), Permit::Granted);
+    assert_eq!(pace.ask(610, (Failures, true)), Permit::Granted);
 }
 
 #[test]
@@ -136,8 +139,8 @@ fn whatever_is_asked_an_object_keeps_its_pace() {
     let (mut pace, mut now, mut changes) = (Pace::default(), 0, Vec::<u64>::new());
     for _ in 0..20_000 {
         now += random.random_range(0..8);
-        if pace.ask(now, random.random()) == Permit::Granted {
-            pace.changed(now);
+        if pace.ask(now, (Failures, random.random())) == Permit::Granted {
+            pace.changed(now, Failures);
             changes.push(now);
         }
     }

@@ -1,11 +1,14 @@
 //! What is said of one object, or of one target of a policy.
 
-use crate::diagnose::hysteresis::State;
+use std::collections::BTreeSet;
+
+use crate::diagnose::hysteresis::{Matter, State};
 use crate::diagnose::merge::{Scope, Sum};
 use crate::diagnose::wording;
 use crate::failure::{Cause, Trouble};
 use crate::report::traffic::UpstreamReport;
 
+use super::breaker::{Breaker, TurningAway};
 use super::seed::Seed;
 use super::{Manner, Scene};
 
@@ -60,6 +63,7 @@ pub(super) struct Part {
     standings: Vec<Standing>,
     /// What was said of upstreams.
     told: UpstreamWord,
+    breaker: Breaker,
     seen: Seen,
     said: Said,
 }
@@ -94,9 +98,19 @@ impl Verdict {
 }
 
 impl Seen {
+    /// Of requests alone: Ingresses say nothing of upstreams.
+    pub(super) fn of_requests(scene: &Scene<'_>, scopes: &[Scope<'_>]) -> Self {
+        Self {
+            sum: scene.seen.sum(scopes),
+            upstreams: Vec::new(),
+            partial: scene.seen.is_partial(),
+        }
+    }
+
+    /// Of requests and upstreams.
     pub(super) fn of(scene: &Scene<'_>, scopes: &[Scope<'_>]) -> Self {
         let names = scopes.iter().flat_map(|it| scene.routes.upstreams(it));
-        let names: std::collections::BTreeSet<&str> = names.collect();
+        let names: BTreeSet<&str> = names.collect();
         let mut upstreams: Vec<UpstreamVerdict> = names
             .into_iter()
             .filter_map(|name| {
@@ -112,9 +126,8 @@ impl Seen {
             (!endpoints.is_unusable(), it.last_failure.is_none(), well)
         });
         Self {
-            sum: scene.seen.sum(scopes),
             upstreams,
-            partial: scene.seen.is_partial(),
+            ..Self::of_requests(scene, scopes)
         }
     }
 
@@ -132,12 +145,16 @@ impl Part {
             new: seeds.is_empty(),
             standings: standings.into(),
             told: None,
+            breaker: Breaker::default(),
             seen: Seen::default(),
             said: Said::default(),
         };
         for Seed { verdict, since } in seeds {
             if verdict.condition == wording::UPSTREAMS_HEALTHY {
                 part.told = verdict.status;
+            }
+            if verdict.condition == wording::CIRCUIT_BREAKER_OPEN {
+                part.breaker.begin_with(&verdict);
             }
             let standings = part.standings.iter_mut();
             for standing in standings.filter(|it| it.trouble.condition() == verdict.condition) {
@@ -148,8 +165,10 @@ impl Part {
         part
     }
 
-    /// Takes what is so now.
-    pub(super) fn judge(&mut self, now: u64, seen: Seen) {
+    /// Takes what is so now; `turning_away` is absent where nothing is limited.
+    pub(super) fn judge(&mut self, now: u64, seen: Seen, turning_away: Option<TurningAway>) {
+        let watched = now.saturating_sub(self.born);
+        self.breaker.judge(watched, turning_away);
         for standing in &mut self.standings {
             standing.judge((self.born, now), &seen);
         }
@@ -165,25 +184,51 @@ impl Part {
     }
 
     /// Whether what is so differs from what is said.
-    pub(super) fn has_news(&self) -> bool {
-        self.new || self.seen.word() != self.told || self.standings.iter().any(Standing::has_news)
+    pub(super) fn has_news(&self, of: Matter) -> bool {
+        match of {
+            Matter::Limits => self.breaker.has_news(),
+            Matter::Failures => {
+                self.new
+                    || self.seen.word() != self.told
+                    || self.standings.iter().any(Standing::has_news)
+            }
+        }
+    }
+
+    /// Whether there are other endpoints than was said.
+    pub(super) fn counts_otherwise(&self) -> bool {
+        counts(&self.seen.upstreams) != counts(&self.said.upstreams)
+    }
+
+    /// Says what endpoints there are, and no more.
+    pub(super) fn recount(&mut self) {
+        self.said.upstreams.clone_from(&self.seen.upstreams);
     }
 
     /// Whether something gets worse by what is new.
-    pub(super) fn begins(&self) -> bool {
+    pub(super) fn begins(&self, of: Matter) -> bool {
         let worse = |it: &Standing| it.state == State::Yes && it.told.0 != State::Yes;
-        self.standings.iter().any(worse)
-            || (self.seen.word() == Some(false) && self.told != Some(false))
+        match of {
+            Matter::Limits => self.breaker.begins(),
+            Matter::Failures => {
+                self.standings.iter().any(worse)
+                    || (self.seen.word() == Some(false) && self.told != Some(false))
+            }
+        }
     }
 
     /// Whether there is trouble, told or not.
-    pub(super) fn is_troubled(&self) -> bool {
+    pub(super) fn is_troubled(&self, of: Matter) -> bool {
         let troubled = |it: &Standing| it.state == State::Yes || it.told.0 == State::Yes;
-        self.standings.iter().any(troubled) || self.told == Some(false)
+        match of {
+            Matter::Limits => self.breaker.is_open(),
+            Matter::Failures => self.standings.iter().any(troubled) || self.told == Some(false),
+        }
     }
 
     pub(super) fn is_well(&self) -> bool {
-        !self.is_troubled() && !self.has_news()
+        let well = |of| !self.is_troubled(of) && !self.has_news(of);
+        Matter::ALL.into_iter().all(well)
     }
 
     /// The Services that words about the trouble of now are about.
@@ -204,7 +249,7 @@ impl Part {
     }
 
     /// Puts it into words.
-    pub(super) fn tell(&mut self, scene: &Scene<'_>, manner: Manner) {
+    pub(super) fn tell(&mut self, scene: &Scene<'_>, manner: Manner, limits: Manner) {
         self.new = false;
         let before = std::mem::take(&mut self.said.verdicts);
         for standing in &mut self.standings {
@@ -221,7 +266,8 @@ impl Part {
             let verdict = wording::upstreams(healthy, &self.seen.upstreams, &self.seen.sum);
             self.said.verdicts.push(verdict);
         }
-        self.said.upstreams.clone_from(&self.seen.upstreams);
+        self.said.verdicts.extend(self.breaker.tell(limits));
+        self.recount();
         let troubled = self.standings.iter().any(|it| it.told.0 == State::Yes);
         let ended = self.standings.iter().filter_map(|it| {
             let (cause, began, at) = it.ended?;
@@ -230,6 +276,10 @@ impl Part {
         let last = ended.max_by_key(|(at, _)| *at);
         self.said.recovered = last.filter(|_| !troubled).map(|(_, message)| message);
     }
+}
+
+fn counts(upstreams: &[UpstreamVerdict]) -> BTreeSet<&UpstreamReport> {
+    upstreams.iter().map(|it| &it.endpoints).collect()
 }
 
 impl Standing {

@@ -74,7 +74,9 @@ impl Seeds {
 
 fn seed(condition: &Condition) -> Option<Seed> {
     let troubles = Trouble::ALL.map(Trouble::condition);
-    let mut known = troubles.into_iter().chain([wording::UPSTREAMS_HEALTHY]);
+    let mut known = troubles
+        .into_iter()
+        .chain([wording::UPSTREAMS_HEALTHY, wording::CIRCUIT_BREAKER_OPEN]);
     let since = condition.last_transition_time.parse::<jiff::Timestamp>();
     let since = since.ok().and_then(|it| u64::try_from(it.as_second()).ok());
     Some(Seed {

@@ -2,7 +2,15 @@ use super::*;
 use crate::api::status::{Condition, GatewayPolicyStatus};
 use crate::report::facts::Sample;
 use crate::report::policy::TargetReport;
-use crate::report::traffic::{FailureReport, ReplicaReport, RouteKey, RouteReport, UpstreamReport};
+use crate::report::traffic::{
+    FailureReport, LatencyReport, OverloadReport, ReplicaReport, RouteKey, RouteReport,
+    UpstreamReport,
+};
+
+mod bodies;
+mod latency;
+mod limits;
+mod waiting;
 
 const START: u64 = 1_763_998_923;
 
@@ -12,6 +20,14 @@ struct Shop {
     now: u64,
     facts: HashMap<(String, String), Facts>,
     ready: u32,
+    /// Whether failures are those of connections that had served before.
+    reused: bool,
+    /// The bytes that were sent of a request that failed.
+    sent: u64,
+    /// The upstreams that the policy limits, and what another replica says of such.
+    limited: Vec<UpstreamId>,
+    overloads: Vec<OverloadReport>,
+    latencies: Vec<LatencyReport>,
     /// How often there was something new to say.
     changes: usize,
 }
@@ -28,6 +44,11 @@ impl Shop {
             now: START,
             facts: HashMap::from([(service, Facts::default())]),
             ready: 2,
+            reused: false,
+            sent: 0,
+            limited: Vec::new(),
+            overloads: Vec::new(),
+            latencies: Vec::new(),
             changes: 0,
         }
     }
@@ -45,6 +66,8 @@ impl Shop {
             samples: vec![Sample {
                 endpoint: Some("10.244.1.7:8080".parse().unwrap()),
                 pod: Some("cart-6d4f".to_owned()),
+                reused: self.reused,
+                sent: self.sent,
                 ..Sample::default()
             }],
             request_id: Some("01J".into()),
@@ -63,6 +86,15 @@ impl Shop {
             routes: (requests > 0).then_some(route).into_iter().collect(),
             ..ReplicaReport::default()
         };
+        let other = ReplicaReport {
+            overloads: self.overloads.clone(),
+            latencies: self.latencies.clone(),
+            ..ReplicaReport::default()
+        };
+        let policy = PolicyReport {
+            limited: self.limited.clone(),
+            ..policy()
+        };
         let own = [UpstreamReport {
             upstream: "shop/cart:80".into(),
             ready: self.ready,
@@ -71,10 +103,10 @@ impl Shop {
         let keys = [key()];
         let scene = Scene {
             now: self.now,
-            seen: &Merged::of([&report], &own),
+            seen: &Merged::of([&report, &other], &own),
             routes: &Routes::of(&keys),
-            policies: &[policy()],
-            overloads: &[],
+            policies: &[policy],
+            idle_timeouts: &BTreeMap::from([("shop/cart:80".to_owned(), Duration::from_secs(4))]),
             facts: &self.facts,
         };
         self.changes += usize::from(self.judge.look(&scene));
@@ -160,6 +192,19 @@ fn a_policy_says_what_fails_where_since_when_and_which_request_to_look_for() {
     );
     assert_eq!(worst(shop.on_ingress().unwrap()), Some(Trouble::BadGateway));
     assert_eq!(shop.on_policy("GatewayTimeout").status, Some(false));
+}
+
+#[test]
+fn a_keep_alive_race_is_told_with_the_time_that_connections_may_idle() {
+    let mut shop = Shop::new();
+    shop.reused = true;
+    shop.second(100, &[]);
+    shop.second(100, &[(Cause::ConnectionClosed, 50)]);
+    let message = &shop.on_policy("BadGateway").message;
+    assert!(
+        message.contains("connectionPool.idleTimeout (4s)"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -258,34 +303,46 @@ fn upstreams_are_healthy_while_each_has_an_endpoint_that_takes_requests() {
 }
 
 #[test]
-fn words_wait_a_moment_for_the_facts_that_explain_them() {
+fn an_ingress_changes_by_its_requests_alone_and_not_by_what_only_policies_say_of_upstreams() {
     let mut shop = Shop::new();
-    let facts = std::mem::take(&mut shop.facts);
-    shop.second(100, &[]);
     shop.second(100, REFUSED);
-    assert_eq!(shop.bad_gateway().0, Some(false));
-    assert_eq!(shop.judge.wanted()[0].1, "cart");
-    shop.facts = facts;
-    shop.second(100, REFUSED);
-    assert_eq!(shop.bad_gateway().0, Some(true));
+    let said = shop.on_ingress().cloned();
+    for ready in [0, 2, 0, 2] {
+        shop.ready = ready;
+        shop.seconds(10, 100, REFUSED);
+        assert_eq!(shop.on_ingress().cloned(), said);
+    }
+    assert_eq!(shop.on_policy("UpstreamsHealthy").status, Some(true));
 }
 
 #[test]
-fn words_do_not_wait_for_facts_for_ever() {
+fn counts_of_endpoints_are_put_anew_when_they_changed_and_not_more_often_than_every_two_minutes() {
     let mut shop = Shop::new();
-    shop.facts.clear();
+    let ready = |shop: &Shop| {
+        let target = (policy().object, policy().targets[0].target.clone());
+        shop.judge.said().targets[&target].upstreams[0]
+            .endpoints
+            .ready
+    };
+    shop.seconds(RECOUNT, 100, &[]);
+    let before = shop.changes;
+    shop.ready = 1;
     shop.second(100, &[]);
-    shop.seconds(PATIENCE + 1, 100, REFUSED);
-    assert_eq!(shop.bad_gateway().0, Some(true));
+    assert_eq!((ready(&shop), shop.changes - before), (1, 1));
+    shop.ready = 2;
+    shop.seconds(RECOUNT - 1, 100, &[]);
+    assert_eq!((ready(&shop), shop.changes - before), (1, 1));
+    shop.seconds(RECOUNT, 100, &[]);
+    assert_eq!((ready(&shop), shop.changes - before), (2, 2));
 }
 
-#[test]
-fn a_new_leader_says_what_stands_until_it_has_seen_otherwise() {
+/// A condition that is True on the policy, from before anybody here looked.
+fn what_stands(condition: &str, reason: &str, message: &str) -> seed::Seeds {
     let stands = Condition {
-        type_: "BadGateway".into(),
+        type_: condition.into(),
         status: "True".into(),
-        reason: "ConnectionRefused".into(),
-        message: "47 of 100 …".into(),
+        reason: reason.into(),
+        message: message.into(),
         last_transition_time: "2025-11-24T15:40:00Z".into(),
         observed_generation: Some(1),
     };
@@ -295,6 +352,12 @@ fn a_new_leader_says_what_stands_until_it_has_seen_otherwise() {
     };
     let mut seeds = seed::Seeds::default();
     seeds.policy(&policy().object, &status, "ours");
+    seeds
+}
+
+#[test]
+fn a_new_leader_says_what_stands_until_it_has_seen_otherwise() {
+    let mut seeds = what_stands("BadGateway", "ConnectionRefused", "47 of 100 …");
     seeds.ingress(&web(), "bywash.dev/BadGateway");
     let mut shop = Shop::with(seeds);
     shop.seconds(3, 100, &[]);

@@ -123,3 +123,28 @@ fn a_target_has_the_upstreams_of_its_routes_whether_or_not_anybody_asks() {
     assert_eq!(upstreams(host), ["shop/pay:80"]);
     assert_eq!(upstreams(Scope::Service("shop", "cart")), ["shop/cart:80"]);
 }
+
+#[test]
+fn how_long_answers_take_counts_for_each_replica_as_much_as_it_had_answers() {
+    let told = |usual, now, answers| ReplicaReport {
+        latencies: vec![LatencyReport {
+            upstream: "shop/cart:80".into(),
+            usual,
+            now,
+            answers,
+        }],
+        ..ReplicaReport::default()
+    };
+    let reports = [
+        told(40_000, 100_000, 30),
+        told(20_000, 500_000, 10),
+        told(1, u64::MAX, 0),
+    ];
+    let merged = Merged::of(&reports, []);
+    let expected = Latency {
+        usual: Duration::from_millis(35),
+        now: Duration::from_millis(200),
+    };
+    assert_eq!(merged.latency("shop/cart:80"), Some(expected));
+    assert_eq!(merged.latency("shop/pay:80"), None);
+}

@@ -1,5 +1,5 @@
 use super::*;
-use crate::report::traffic::FailureReport;
+use crate::report::traffic::{FailureReport, LatencyReport};
 
 fn route(number: usize, (requests, refused): (u64, u64)) -> RouteReport {
     let failure = FailureReport {
@@ -24,7 +24,11 @@ fn route(number: usize, (requests, refused): (u64, u64)) -> RouteReport {
 }
 
 fn gist(counts: (u64, u64)) -> Gist {
-    Gist::of(&[route(0, counts)], &[], "7")
+    let report = ReplicaReport {
+        routes: vec![route(0, counts)],
+        ..ReplicaReport::default()
+    };
+    Gist::of(&report, "7")
 }
 
 #[test]
@@ -57,6 +61,26 @@ fn a_report_that_leads_to_the_same_conclusion_is_not_told_anew() {
 }
 
 #[test]
+fn answers_that_come_to_take_much_longer_are_told_and_those_that_take_a_little_longer_are_not() {
+    let gist = |now: u64| {
+        let latency = LatencyReport {
+            upstream: "shop/cart:80".into(),
+            usual: 40_000,
+            now,
+            answers: 10,
+        };
+        let report = ReplicaReport {
+            latencies: vec![latency],
+            ..ReplicaReport::default()
+        };
+        Gist::of(&report, "7")
+    };
+    assert_eq!(gist(40_000), gist(89_999));
+    assert_ne!(gist(40_000), gist(90_000));
+    assert_eq!(gist(90_000), gist(2_600_000));
+}
+
+#[test]
 fn a_report_is_no_larger_than_it_may_be_and_leaves_out_what_is_well_first() {
     let well = (0..3000).map(|number| route(number, (10, 0)));
     let failing = (3000..3200).map(|number| route(number, (10, 5)));
@@ -64,9 +88,19 @@ fn a_report_is_no_larger_than_it_may_be_and_leaves_out_what_is_well_first() {
         upstream: "shop/cart:80".into(),
         ..UpstreamReport::default()
     };
+    let overload = |number| OverloadReport {
+        upstream: format!("shop/cart:{number}"),
+        ..OverloadReport::default()
+    };
+    let latency = |number| LatencyReport {
+        upstream: format!("shop/cart:{number}"),
+        ..LatencyReport::default()
+    };
     let report = fit(ReplicaReport {
         routes: well.chain(failing).collect(),
         upstreams: vec![unusable],
+        overloads: (0..9000).map(overload).collect(),
+        latencies: (0..9000).map(latency).collect(),
         ..ReplicaReport::default()
     });
     let written = serde_json::to_string(&report).unwrap();
@@ -81,7 +115,8 @@ fn a_report_is_no_larger_than_it_may_be_and_leaves_out_what_is_well_first() {
             .all(|it| !it.failures.is_empty())
     );
     assert_eq!(report.upstreams.len(), 1);
-    assert_eq!(report.routes.len() + report.left_out as usize, 3200);
+    let kept = report.routes.len() + report.overloads.len() + report.latencies.len();
+    assert_eq!(kept + report.left_out as usize, 3200 + 2 * 9000);
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn reading(requests: u64, refused: u64) -> Reading {
     Reading {
         requests,
         failures: vec![(Cause::ConnectionRefused, refused)],
-        fallbacks: 0,
+        ..Reading::default()
     }
 }
 
@@ -88,13 +88,29 @@ fn a_route_that_went_and_came_back_begins_anew() {
     assert!(windows.report(1002).is_empty());
 }
 
+/// A redirect to HTTPS says nothing of the pods.
+#[test]
+fn what_was_answered_without_asking_anybody_is_neither_a_request_nor_a_success() {
+    let mut windows = Windows::default();
+    let reading = |requests, unasked| Reading {
+        requests,
+        unasked,
+        ..Reading::default()
+    };
+    windows.count(1000, [(cart("*"), reading(10, 10))]);
+    assert_eq!(windows.report(1000), []);
+    windows.count(1001, [(cart("*"), reading(23, 20))]);
+    let report = &windows.report(1001)[0];
+    assert_eq!((report.requests, report.successes), (3, 3));
+}
+
 #[test]
 fn failures_that_count_as_nothing_are_no_successes_either() {
     let mut windows = Windows::default();
     let reading = Reading {
         requests: 10,
         failures: vec![(Cause::Maintenance, 4), (Cause::ClientAborted, 6)],
-        fallbacks: 0,
+        ..Reading::default()
     };
     windows.count(1000, [(cart("*"), reading)]);
     let report = &windows.report(1000)[0];

@@ -7,7 +7,7 @@ use crate::proxy::client::{ConnectionState, Shutdown};
 use crate::proxy::forwarded::{Peer, TrustedProxies};
 use crate::telemetry::access_log::{AccessLog, Format, Query, Settings};
 use crate::telemetry::failures::Failures;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Metrics, RouteLabels};
 use crate::telemetry::traces::Traces;
 
 /// The account of a request that is told to these.
@@ -77,6 +77,33 @@ fn a_request_that_is_cut_off_is_neither() {
     let text = counted(|_account, shutdown| shutdown.cut_off());
     assert!(text.contains("status=\"503\""), "{text}");
     assert!(text.contains("cause=\"cut_off\""), "{text}");
+}
+
+#[test]
+fn what_was_answered_without_asking_anybody_says_nothing_of_the_upstream() {
+    let (metrics, shutdown) = (Metrics::new(1), Arc::<Shutdown>::default());
+    let route = metrics.route(&RouteLabels {
+        ingress: "cart".into(),
+        ..RouteLabels::default()
+    });
+    let answered = |status, cause, attempts| {
+        let observers = Observers {
+            access_log: AccessLog::off(),
+            failures: Failures::off(),
+            traces: Traces::off(),
+        };
+        let mut account = opened(observers, Arc::clone(&route), &shutdown);
+        account.attempts = attempts;
+        account.responding(status, cause);
+        account.complete();
+    };
+    answered(308, None, Vec::new());
+    answered(308, None, vec![Attempt::default()]);
+    answered(503, Some(Cause::NoEndpoints), Vec::new());
+    let [(_, traffic)] = &metrics.traffic()[..] else {
+        panic!("{:?}", metrics.traffic());
+    };
+    assert_eq!((traffic.requests, traffic.unasked), (3, 1));
 }
 
 /// Whether a request is logged that ended like this after such an attempt, where none is that went

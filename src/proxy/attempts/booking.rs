@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 
 use crate::failure::{Blame, Cause};
 use crate::report::outcome::{Attempt, Followed, Stop};
+use crate::upstream::budget::Token;
 use crate::upstream::counting::Moved;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::readmission::Trial;
 
-use super::super::retry::{Failed, Next, costs, decide};
+use super::super::retry::{Failed, Next, Time, costs, decide};
 use super::choosing::Chosen;
 use super::{Answer, Attempts, Miss, turn};
 
-impl Attempts<'_> {
+impl<'a> Attempts<'a> {
     /// Opens the record of an attempt, which has its end when that has.
     pub(super) fn begin(&mut self, chosen: &Chosen, started: Instant) {
         let endpoint = Some(chosen.endpoint.address());
@@ -61,11 +62,14 @@ impl Attempts<'_> {
         let took = now.saturating_duration_since(started);
         let waited = self.waited(started, now);
         let status = answer.response.status();
+        let metrics = self.upstream.metrics();
         if status.is_server_error() {
             endpoint.answered_error(waited, self.upstream.typical(now), now);
+            metrics.attempt(self.worker, None);
         } else {
             endpoint.succeeded(waited, now);
             self.upstream.succeeded(waited, now);
+            metrics.answered(self.worker, waited);
         }
         if answer.lease.faulty {
             let failure = (Cause::RetriedStatus(status.as_u16()), trial);
@@ -76,7 +80,6 @@ impl Attempts<'_> {
         if answer.switched {
             answer.lease.succeeded(now);
         }
-        self.upstream.metrics().attempt(self.worker, None);
         if let Some(made) = self.made.last_mut() {
             made.status = Some(status.as_u16());
             made.duration = took;
@@ -91,9 +94,17 @@ impl Attempts<'_> {
         now.saturating_duration_since(since)
     }
 
+    /// What there was of time, and what is left.
+    pub(super) fn time(&self) -> Time {
+        Time {
+            elapsed: self.clock.elapsed(),
+            left: self.clock.left(),
+        }
+    }
+
     /// Brings up to date what is known of the request.
     pub(super) fn look_at_request(&mut self) {
-        self.progress.elapsed = self.clock.elapsed();
+        self.progress.time = self.time();
         let upload = self.upload.as_ref();
         self.progress.replayable = upload.is_none_or(|upload| upload.is_replayable());
     }
@@ -134,12 +145,13 @@ impl Attempts<'_> {
         }
     }
 
-    /// Books a failed attempt and decides what follows.
+    /// Books a failed attempt and decides what follows, and sets aside what that takes from the budget.
     pub(super) fn judge_miss(
         &mut self,
         (endpoint, trial): (&Endpoint, bool),
         started: Instant,
         miss: &mut Miss,
+        paid: &mut Option<Token<'a>>,
     ) -> Next {
         let cause = miss.failed.cause;
         let now = Instant::now();
@@ -151,10 +163,13 @@ impl Attempts<'_> {
         let on = (endpoint.address(), trial && further);
         self.progress.book(miss.failed, on);
         self.look_at_request();
+        self.progress.connect = endpoint.usual_connect();
         let mut next = decide(&self.policy.retry, miss.failed, self.progress);
+        *paid = None;
         if next == Next::Another && costs(miss.failed) {
             let budget = &self.policy.retry.budget;
-            if !self.upstream.budget().withdraw(budget, now) {
+            *paid = self.upstream.budget().token(budget, now);
+            if paid.is_none() {
                 self.upstream.metrics().retry_over_budget();
                 next = Next::Stop(Stop::Budget);
             }
@@ -166,7 +181,7 @@ impl Attempts<'_> {
         let given = !followed && miss.answer.is_some();
         let cause = (!given).then_some(cause);
         self.upstream.metrics().attempt(self.worker, cause);
-        if followed {
+        if miss.falls_back {
             self.upstream.metrics().retry(self.worker);
         }
         if let Some(made) = self.made.last_mut() {

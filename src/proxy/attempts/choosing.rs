@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rand::RngExt;
 use tokio::time::{Instant, timeout_at};
@@ -16,7 +17,7 @@ use crate::upstream::random::with_rng;
 use crate::upstream::readmission::{Opening, Trial};
 
 use super::super::affinity::Affinity;
-use super::super::retry::{Failed, backoff};
+use super::super::retry::{Failed, backoff, can_wait, too_late};
 use super::Attempts;
 
 /// Where an attempt goes.
@@ -45,17 +46,27 @@ impl Tried {
 }
 
 impl Attempts<'_> {
-    /// The next endpoint, once it may be tried; or why there is none.
+    /// The next endpoint, once it may be tried; or why there is none. Another one is tried at once, one
+    /// that was tried before only after a wait; neither if what is left would not do for it.
     pub(super) async fn next(&self, tried: &Tried) -> Result<Chosen, (Cause, Stop)> {
         let choose = || {
             self.choose(tried)
                 .map_err(|cause| (cause, Stop::NoEndpoint))
         };
         let chosen = choose()?;
-        if self.wait_before(&chosen.endpoint, tried).await? {
-            // Endpoints came and went meanwhile.
-            return choose();
+        if tried.endpoints.is_empty() {
+            return Ok(chosen);
         }
+        let pause = self.pause_before(&chosen.endpoint, tried);
+        self.in_time(&chosen.endpoint, pause.unwrap_or_default())?;
+        let Some(pause) = pause else {
+            return Ok(chosen);
+        };
+        tokio::time::sleep(pause).await;
+        self.wait_for_another(&chosen.endpoint, tried).await;
+        // Endpoints came and went meanwhile.
+        let chosen = choose()?;
+        self.in_time(&chosen.endpoint, Duration::ZERO)?;
         Ok(chosen)
     }
 
@@ -113,40 +124,41 @@ impl Attempts<'_> {
             && (retry.attempts > 1 || self.fallback.is_some())
     }
 
-    /// Another endpoint is tried at once, the same one only after a wait, if that leaves time for it;
-    /// whether there was one.
-    async fn wait_before(&self, endpoint: &Endpoint, tried: &Tried) -> Result<bool, (Cause, Stop)> {
+    /// The wait before an endpoint that was tried before.
+    fn pause_before(&self, endpoint: &Endpoint, tried: &Tried) -> Option<Duration> {
         let repeats = tried
             .endpoints
             .iter()
             .filter(|address| **address == endpoint.address())
             .count();
-        let Ok(repeats @ 1..) = u32::try_from(repeats) else {
-            return Ok(false);
-        };
+        let repeats = u32::try_from(repeats).ok().filter(|repeats| *repeats > 0)?;
         let random = with_rng(|rng| rng.random());
-        let pause = backoff(&self.policy.retry, repeats, random);
-        let stop = if self.clock.left().is_some_and(|left| pause >= left) {
-            Some(Stop::Deadline)
-        } else if self.clock.elapsed() + pause >= self.policy.retry.within {
-            Some(Stop::Within)
-        } else {
-            None
-        };
-        if let Some(stop) = stop {
-            let failed = self.made.last().and_then(|attempt| attempt.cause);
-            return Err((failed.unwrap_or(Cause::DeadlineExceeded), stop));
-        }
-        tokio::time::sleep(pause).await;
-        self.wait_for_another(tried).await;
-        Ok(true)
+        Some(backoff(&self.policy.retry, repeats, random))
     }
 
-    /// An ejected endpoint that is being connected to is worth a wait: the one that failed is down.
-    async fn wait_for_another(&self, tried: &Tried) {
+    /// Whether an attempt on this endpoint is worth its beginning after a wait.
+    fn in_time(&self, endpoint: &Endpoint, pause: Duration) -> Result<(), (Cause, Stop)> {
+        let after = pause.saturating_add(self.connecting_takes(endpoint));
+        let Some(stop) = too_late(&self.policy.retry, self.time(), after) else {
+            return Ok(());
+        };
+        let failed = self.made.last().and_then(|attempt| attempt.cause);
+        Err((failed.unwrap_or(Cause::DeadlineExceeded), stop))
+    }
+
+    fn connecting_takes(&self, endpoint: &Endpoint) -> Duration {
+        match endpoint.has_idle(self.worker) {
+            true => Duration::ZERO,
+            false => endpoint.usual_connect(),
+        }
+    }
+
+    /// An ejected endpoint that is being connected to is worth a wait: the one that failed is down. But
+    /// that one is tried again in time, if it stays the only one.
+    async fn wait_for_another(&self, again: &Endpoint, tried: &Tried) {
         let retry = &self.policy.retry;
-        let left = retry.within.saturating_sub(self.clock.elapsed());
-        let longest = retry.backoff_max.min(self.connect_time()).min(left);
+        let spare = can_wait(retry, self.time(), self.connecting_takes(again));
+        let longest = retry.backoff_max.min(self.connect_time()).min(spare);
         let deadline = Instant::now() + longest;
         loop {
             let mut ended = pin!(self.upstream.background());

@@ -114,7 +114,9 @@ impl Attempts<'_> {
                     ..unsent(cause)
                 }
             })?;
-        self.connected(began.elapsed());
+        let took = began.elapsed();
+        endpoint.connected(took);
+        self.connected(took);
         let opened = self.upstream.metrics().connection(self.worker);
         Ok(Connection::start(stream, (opened, permit), endpoint.idle_life()).await?)
     }

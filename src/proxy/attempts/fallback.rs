@@ -14,7 +14,7 @@ use crate::failure::{Blame, Cause};
 use crate::report::outcome::{Attempt, Followed, Stop};
 
 use super::super::affinity::Affinity;
-use super::super::retry::{Failed, may_fall_back};
+use super::super::retry::{Failed, LEAST_TIME, may_fall_back};
 use super::super::serving::LiveFallback;
 use super::connecting::unsent;
 use super::{Answer, Attempts, Miss, said};
@@ -55,7 +55,12 @@ impl<'a> Attempts<'a> {
             Followed::Nothing(stop)
         };
         match self.made.last_mut() {
-            Some(made) if last.is_some() => made.next = next,
+            Some(made) if last.is_some() => {
+                made.next = next;
+                if miss.falls_back {
+                    self.upstream.metrics().retry(self.worker);
+                }
+            }
             _ if miss.falls_back => self.made.push(Attempt {
                 cause: Some(cause),
                 next,
@@ -68,7 +73,7 @@ impl<'a> Attempts<'a> {
 
     /// Whether the upstream that stands in is asked after this.
     pub(super) fn falls_back(&self, miss: &Miss) -> bool {
-        let in_time = self.clock.left().is_none_or(|left| !left.is_zero());
+        let in_time = self.clock.left().is_none_or(|left| left >= LEAST_TIME);
         self.fallback.is_some()
             && in_time
             && miss.answer.as_ref().is_none_or(said::is_readable)

@@ -7,13 +7,17 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{Failed, Next, Progress, breaks_off, closes, decide};
+use super::{
+    Failed, LEAST_TIME, Next, Progress, Time, breaks_off, can_wait, closes, decide, too_late,
+};
 use crate::failure::{Cause, RetryClass};
 use crate::routing::policy::Retry;
 
 /// One try on one endpoint that failed.
 #[derive(Clone, Copy, Debug)]
 struct Try {
+    /// When it began.
+    began: Duration,
     endpoint: SocketAddr,
     failed: Failed,
     /// Whether the endpoint was tried with it after its ejection.
@@ -54,12 +58,14 @@ fn run(policy: &Retry, start: Progress, pace: Duration, failures: &[(Failed, boo
         let stale = failed.stale && !fresh;
         let failed = Failed { stale, ..failed };
         tries.push(Try {
+            began: progress.time.elapsed,
             endpoint,
             failed,
             trial,
         });
         progress.book(failed, (endpoint, trial));
-        progress.elapsed += pace;
+        progress.time.elapsed += pace;
+        progress.time.left = progress.time.left.map(|left| left.saturating_sub(pace));
         match decide(policy, failed, progress) {
             Next::Stop(_) => break,
             Next::Reconnect => fresh = true,
@@ -77,11 +83,15 @@ prop_compose! {
         policy in policy(),
         idempotent in any::<bool>(),
         replayable in prop::bool::weighted(0.9),
-        pace in 0..5_000_u64,
+        (pace, left) in (0..5_000_u64, 0..120_000_u64),
+        connect in 0..1_000_u64,
         failures in prop::collection::vec((failure(), any::<bool>()), 40),
     ) -> (Retry, Progress, Vec<Try>) {
-        let start = Progress { idempotent, replayable, ..Progress::default() };
-        let tries = run(&policy, start, Duration::from_millis(pace), &failures);
+        let time = Time { elapsed: Duration::ZERO, left: Some(Duration::from_millis(left)) };
+        let connect = Duration::from_millis(connect);
+        let start = Progress { idempotent, replayable, time, connect, ..Progress::default() };
+        let pace = Duration::from_millis(pace);
+        let tries = run(&policy, start, pace, &failures);
         (policy, start, tries)
     }
 }
@@ -115,6 +125,30 @@ proptest! {
             .map(|one| one.endpoint)
             .collect();
         prop_assert!(broken.len() <= 2, "{broken:?}");
+    }
+
+    #[test]
+    fn nothing_begins_with_too_little_time_left((policy, start, tries) in tries()) {
+        let whole = start.time.left.unwrap_or_default();
+        for pair in tries.windows(2) {
+            let connects = if pair[0].failed.stale { start.connect } else { Duration::ZERO };
+            let until = pair[1].began + connects + LEAST_TIME;
+            prop_assert!(until <= whole && until <= policy.within, "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn what_waits_as_long_as_it_can_is_not_too_late(
+        policy in policy(),
+        (elapsed, left, connect) in (0..60_000_u64, prop::option::of(0..60_000_u64), 0..1_000_u64),
+    ) {
+        let [elapsed, connect] = [elapsed, connect].map(Duration::from_millis);
+        let left = left.map(Duration::from_millis);
+        let wait = can_wait(&policy, Time { elapsed, left }, connect);
+        prop_assume!(!wait.is_zero());
+        let elapsed = elapsed + wait;
+        let left = left.map(|left| left.saturating_sub(wait));
+        prop_assert_eq!(too_late(&policy, Time { elapsed, left }, connect), None);
     }
 
     #[test]

@@ -88,13 +88,61 @@ fn attempts_and_time_end_it() {
         Next::Stop(Stop::Attempts)
     );
     let late = Progress {
-        elapsed: Duration::from_secs(30),
+        time: Time {
+            elapsed: Duration::from_secs(30),
+            left: None,
+        },
         ..first(true)
     };
     assert_eq!(
         decide(&Retry::default(), refused, late),
         Next::Stop(Stop::Within)
     );
+}
+
+#[test]
+fn nothing_begins_that_could_do_no_more_than_connect() {
+    let policy = Retry::default();
+    let ms = Duration::from_millis;
+    let time = |elapsed, left| Time {
+        elapsed,
+        left: Some(left),
+    };
+    let within = policy.within;
+    let cases = [
+        (time(ms(0), ms(9)), ms(0), Some(Stop::Deadline)),
+        (time(ms(0), ms(10)), ms(0), None),
+        (time(ms(0), ms(14)), ms(5), Some(Stop::Deadline)),
+        (time(ms(0), ms(15)), ms(5), None),
+        (time(within - ms(9), ms(500)), ms(0), Some(Stop::Within)),
+        (time(within - ms(10), ms(500)), ms(0), None),
+        (time(within - ms(14), ms(500)), ms(5), Some(Stop::Within)),
+        (time(within - ms(15), ms(500)), ms(5), None),
+    ];
+    for (time, after, stop) in cases {
+        assert_eq!(too_late(&policy, time, after), stop, "{time:?} {after:?}");
+    }
+}
+
+#[test]
+fn a_new_connection_to_the_same_endpoint_needs_its_usual_time() {
+    let stale = Failed {
+        stale: true,
+        ..failed(Cause::ConnectionClosed)
+    };
+    let progress = |left| Progress {
+        time: Time {
+            elapsed: Duration::ZERO,
+            left: Some(Duration::from_millis(left)),
+        },
+        connect: Duration::from_millis(100),
+        ..first(true)
+    };
+    let decided = |failed, left| decide(&Retry::default(), failed, progress(left));
+    assert_eq!(decided(stale, 109), Next::Stop(Stop::Deadline));
+    assert_eq!(decided(stale, 110), Next::Reconnect);
+    let reset = failed(Cause::ConnectionReset);
+    assert_eq!(decided(reset, 10), Next::Another);
 }
 
 #[test]

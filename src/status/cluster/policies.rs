@@ -13,7 +13,7 @@ use crate::api::policy::GatewayPolicy;
 use crate::api::status::GatewayPolicyStatus;
 use crate::diagnose::judge::Judged;
 use crate::report::policy::PolicyReport;
-use crate::report::{Kind, ObjectRef, Overload};
+use crate::report::{Kind, ObjectRef};
 use crate::status::policy::{Share, Speaker, Standing};
 use crate::stores::ownership;
 
@@ -45,7 +45,7 @@ impl Policies {
     /// What has to be written, and from when on.
     pub(super) fn plan(
         &mut self,
-        (reports, overloads, judged): (&[PolicyReport], &[Overload], &Judged),
+        (reports, judged): (&[PolicyReport], &Judged),
         policies: &[Arc<GatewayPolicy>],
         (installation, field_manager): (&str, &str),
         now: Instant,
@@ -54,7 +54,6 @@ impl Policies {
         let speaker = Speaker {
             installation,
             now: &time,
-            overloads,
             judged,
         };
         let current: HashMap<ObjectRef, &GatewayPolicy> = policies
@@ -64,7 +63,7 @@ impl Policies {
         let unseen = GatewayPolicyStatus::default();
         self.wanted.clear();
         let mut due = BTreeMap::new();
-        for report in reports {
+        for report in reports.iter().filter(|it| judged.has_looked_at(it)) {
             let Some(policy) = current.get(&report.object) else {
                 continue;
             };
@@ -165,6 +164,7 @@ fn key(policy: &GatewayPolicy) -> ObjectRef {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnose::generations::Reach;
 
     fn policy() -> Arc<GatewayPolicy> {
         let policy = serde_json::json!({
@@ -186,6 +186,18 @@ mod tests {
         }
     }
 
+    /// Served by every replica.
+    fn looked_at(report: &PolicyReport) -> Judged {
+        let reach = Reach {
+            generation: report.generation,
+            behind: Vec::new(),
+        };
+        Judged {
+            reach: BTreeMap::from([(report.object.clone(), reach)]),
+            ..Judged::default()
+        }
+    }
+
     const NAMES: (&str, &str) = ("ours", "ours");
 
     #[test]
@@ -196,7 +208,7 @@ mod tests {
         let now = Instant::now();
         let plan = |policies: &mut Policies, policy: &Arc<GatewayPolicy>| {
             let due = policies.plan(
-                (&report, &[], &Judged::default()),
+                (&report, &looked_at(&report[0])),
                 &[Arc::clone(policy)],
                 NAMES,
                 now,
@@ -212,6 +224,24 @@ mod tests {
         });
         assert_eq!(plan(&mut policies, &told), None);
         assert!(plan(&mut policies, &bare) > Some(now));
+    }
+
+    #[test]
+    fn nothing_is_said_of_a_generation_before_it_is_known_who_serves_it() {
+        let policy = policy();
+        let now = Instant::now();
+        let newer = PolicyReport {
+            generation: 2,
+            ..report(&policy, &[])
+        };
+        let due = |judged: &Judged| {
+            let reports = std::slice::from_ref(&newer);
+            let mut policies = Policies::new();
+            let due = policies.plan((reports, judged), &[Arc::clone(&policy)], NAMES, now);
+            due.len()
+        };
+        assert_eq!(due(&looked_at(&report(&policy, &[]))), 0);
+        assert_eq!(due(&looked_at(&newer)), 1);
     }
 
     #[test]
@@ -244,7 +274,7 @@ mod tests {
         let mut due = |report: PolicyReport, seconds| {
             let now = start + Duration::from_secs(seconds);
             let due = policies.plan(
-                (&[report], &[], &Judged::default()),
+                (std::slice::from_ref(&report), &looked_at(&report)),
                 &[Arc::clone(&policy)],
                 NAMES,
                 now,

@@ -21,7 +21,6 @@ struct Scenario {
     feed: Feed,
     observed: watch::Sender<Option<Arc<Observed>>>,
     leading: watch::Sender<bool>,
-    _overloaded: watch::Sender<Vec<Overload>>,
     judge: watch::Sender<Option<Arc<Judged>>>,
 }
 
@@ -49,12 +48,11 @@ fn process(api: FakeApi, update_status: bool) -> Scenario {
         update_status,
         ..Settings::default()
     };
-    let (overloaded, overloads) = watch::channel(Vec::new());
     let (judge, judged) = watch::channel(Some(Arc::default()));
     let inputs = Inputs {
         observed: observations,
-        overloads,
         judged,
+        nodes: None,
     };
     tokio::spawn(run(settings, source, writer, inputs, leads));
     Scenario {
@@ -62,7 +60,6 @@ fn process(api: FakeApi, update_status: bool) -> Scenario {
         feed,
         observed,
         leading,
-        _overloaded: overloaded,
         judge,
     }
 }

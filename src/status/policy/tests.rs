@@ -1,10 +1,6 @@
-use std::sync::Arc;
-
 use super::*;
 use crate::report::ObjectRef;
-use crate::report::policy::{Defect, PolicyTarget, SectionReport};
-use crate::routing::policy::upstream::{CircuitBreaker, UpstreamPolicy};
-use crate::routing::snapshot::{ServicePort, UpstreamId};
+use crate::report::policy::{Defect, Instead, PolicyTarget, SectionReport};
 
 mod installations;
 mod limits;
@@ -51,7 +47,6 @@ fn speaker(installation: &'static str, now: &'static str) -> Speaker<'static> {
     Speaker {
         installation,
         now,
-        overloads: &[],
         judged: &NOTHING,
     }
 }
@@ -165,7 +160,7 @@ fn a_section_that_cannot_be_right_is_named_with_what_applies_instead() {
     report.defects.push(Defect {
         section: "retry",
         why: "attempts is a number from 1 to 10".into(),
-        kept: true,
+        instead: Instead::LastGood,
     });
     let status = first(&report);
     assert_eq!(
@@ -259,66 +254,4 @@ fn each_target_has_its_own_entry_with_failing_ones_first() {
         ancestors[1].sections.as_ref().unwrap()[0].origin,
         "built-in"
     );
-}
-
-#[test]
-fn a_circuit_breaker_that_turns_requests_away_is_told_and_taken_back() {
-    let mut policy = report(vec![target("web", None)]);
-    policy.limited = vec![limited("cart", 10)];
-    let closed = first(&policy);
-    assert_eq!(summary(&closed)[4], "CircuitBreakerOpen=False/Closed");
-
-    let others = [overload(limited("other", 10)), overload(limited("cart", 2))];
-    let unconcerned = Speaker {
-        overloads: &others,
-        ..speaker("ours", LATER)
-    };
-    let wanted = unconcerned.wanted(&policy, standing(&closed, false));
-    assert_eq!(wanted, None, "another policy's limit is no concern of ours");
-    let ours = [overload(limited("cart", 10))];
-    let concerned = Speaker {
-        overloads: &ours,
-        ..speaker("ours", LATER)
-    };
-    let open = concerned.wanted(&policy, standing(&closed, false)).unwrap();
-    assert_eq!(summary(&open)[4], "CircuitBreakerOpen=True/LimitReached");
-    assert_eq!(
-        summary(&open)[3],
-        "Ready=True/Ready",
-        "traffic is no defect"
-    );
-    let condition = &open.conditions.as_ref().unwrap()[4];
-    assert!(condition.message.contains("maxRequests of shop/cart:80:"));
-    assert_eq!(condition.last_transition_time, LATER);
-    let closed = speaker("ours", NOW).wanted(&policy, standing(&open, false));
-    let closed = closed.unwrap();
-    assert_eq!(summary(&closed)[4], "CircuitBreakerOpen=False/Closed");
-}
-
-/// An upstream of a policy with this limit.
-fn limited(name: &str, max_requests: u32) -> UpstreamId {
-    let circuit_breaker = Some(CircuitBreaker {
-        max_requests,
-        ..CircuitBreaker::default()
-    });
-    let policy = UpstreamPolicy {
-        circuit_breaker,
-        ..UpstreamPolicy::default()
-    };
-    let service = ServicePort {
-        namespace: "shop".into(),
-        name: name.into(),
-        port: 80,
-    };
-    UpstreamId {
-        service,
-        policy: Arc::new(policy),
-    }
-}
-
-fn overload(upstream: UpstreamId) -> Overload {
-    Overload {
-        upstream,
-        limits: vec!["maxRequests"],
-    }
 }

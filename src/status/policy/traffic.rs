@@ -62,7 +62,10 @@ impl Speaker<'_> {
         generation: i64,
         known: &[Condition],
     ) -> Option<Verdict> {
-        let behind = self.judged.pending.get(policy)?;
+        let behind = &self.judged.reach.get(policy)?.behind;
+        if behind.is_empty() {
+            return None;
+        }
         let was = |it: &Condition| {
             it.type_ == "Programmed"
                 && it.status == "True"

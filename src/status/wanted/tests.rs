@@ -18,10 +18,11 @@ fn published(spec: Value, status: Value) -> Option<Vec<String>> {
         namespace: "infra".into(),
         name: "lb".into(),
     };
-    let found = addresses(&publish, |namespace, name| {
+    let find = |namespace: &str, name: &str| {
         assert_eq!((namespace, name), ("infra", "lb"));
         Some(service(spec, status))
-    });
+    };
+    let found = addresses(&publish, find, &[]);
     found.map(words)
 }
 
@@ -41,6 +42,14 @@ fn some(words: &[&str]) -> Option<Vec<String>> {
 }
 
 #[test]
+fn the_addresses_of_nodes_are_published_and_without_any_those_that_are_there_stay() {
+    let nodes = ["192.0.2.1", "2001:db8::1"].map(|ip| ip.parse().unwrap());
+    let found = addresses(&Publish::Nodes, |_, _| None, &nodes).map(words);
+    assert_eq!(found, some(&["192.0.2.1", "2001:db8::1"]));
+    assert_eq!(addresses(&Publish::Nodes, |_, _| None, &[]), None);
+}
+
+#[test]
 fn listed_addresses_are_published_as_they_are() {
     let listed = [
         PublishAddress::Ip("192.0.2.1".parse().unwrap()),
@@ -48,7 +57,7 @@ fn listed_addresses_are_published_as_they_are() {
         PublishAddress::Name("lb.example.com".to_owned()),
     ];
     let publish = Publish::Addresses(listed.to_vec());
-    let found = addresses(&publish, |_, _| None).map(words);
+    let found = addresses(&publish, |_, _| None, &[]).map(words);
     assert_eq!(found, some(&["192.0.2.1", "2001:db8::1", "lb.example.com"]));
 }
 
@@ -100,9 +109,13 @@ fn a_headless_service_or_none_at_all_publishes_nothing() {
         namespace: "infra".into(),
         name: "lb".into(),
     };
-    assert_eq!(addresses(&publish, |_, _| None), None);
+    assert_eq!(addresses(&publish, |_, _| None, &[]), None);
     assert_eq!(
-        addresses(&Publish::Nothing, |_, _| panic!("nobody was asked for")),
+        addresses(
+            &Publish::Nothing,
+            |_, _| panic!("nobody was asked for"),
+            &[]
+        ),
         None
     );
 }

@@ -1,9 +1,10 @@
-//! Doing without GatewayPolicies or ConfigMaps.
+//! Doing without GatewayPolicies, ConfigMaps, or the Secrets of one of several namespaces.
 //!
 //! The definition of the former is ours, and may be installed after us or not at all; a role may be
 //! older than the need to read them. Either is told as a finding, and nothing else waits for it. A refusal
 //! is believed once it has lasted: whoever began without policies because of a single one would serve what
-//! they close.
+//! they close. A namespace whose Secrets are listed may be gone together with its role: that must not keep the
+//! others from being served.
 
 use std::time::Duration;
 
@@ -56,6 +57,25 @@ pub(super) fn do_without_pages(feed: &Feed, error: &watcher::Error, patience: Du
     }
 }
 
+/// And one without the right to read the Secrets of a listed namespace.
+pub(super) fn do_without_secrets_of(
+    namespace: &str,
+    feed: &Feed,
+    error: &watcher::Error,
+    patience: Duration,
+) {
+    if trouble::code(error) != 403 {
+        return;
+    }
+    let message = format!(
+        "secrets of namespace {namespace} may not be read: grant \"list\" and \"watch\" on them there to \
+         this service account, or take it off --secret-namespaces; without it its certificates are not \
+         found"
+    );
+    let finding = finding(Code::SecretsUnavailable, message);
+    feed.lacks_secrets_of(namespace, finding, refused(patience));
+}
+
 fn no_config_maps(error: &watcher::Error) -> Option<Finding> {
     let message = "configmaps may not be read: grant \"list\" and \"watch\" on them to this service \
                    account; without it the ConfigMaps that policies name are not found";
@@ -104,6 +124,28 @@ mod tests {
             api.refuse_nothing();
             while !codes(&source.next().await.unwrap()).is_empty() {}
         }
+    }
+
+    #[tokio::test]
+    async fn a_listed_namespace_whose_secrets_are_refused_is_done_without_and_it_is_told() {
+        let api = FakeApi::start().await;
+        api.refuse("/gone/secrets", http::StatusCode::FORBIDDEN);
+        let connection = Connection::with(api.config()).unwrap();
+        let (mut source, watches) = connection.watch(Settings {
+            secret_namespaces: Some(vec!["gone".into(), "shop".into()]),
+            patience: Some(Duration::ZERO),
+            ..Settings::default()
+        });
+        tokio::spawn(watches);
+        let view = source.next().await.unwrap();
+        assert!(
+            matches!(view.findings.as_slice(), [it] if it.code == Code::SecretsUnavailable
+                && it.message.contains("namespace gone")),
+            "{:?}",
+            view.findings
+        );
+        api.refuse_nothing();
+        while !source.next().await.unwrap().findings.is_empty() {}
     }
 
     #[test]

@@ -45,6 +45,7 @@ async fn a_kind_that_is_refused_holds_everything_back_until_it_is_allowed() {
 #[tokio::test]
 async fn only_the_watched_namespace_is_asked_for_and_the_published_service_elsewhere() {
     let mut api = FakeApi::start().await;
+    api.refuse("/ingressclasses", http::StatusCode::FORBIDDEN);
     let (mut source, watches) = Connection::with(api.config()).unwrap().watch(Settings {
         namespace: Some("shop".into()),
         published: Some(("infra".into(), "lb".into())),
@@ -59,7 +60,6 @@ async fn only_the_watched_namespace_is_asked_for_and_the_published_service_elsew
         "/api/v1/namespaces/shop/services",
         "/apis/bywash.dev/v1alpha1/namespaces/shop/gatewaypolicies",
         "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices",
-        "/apis/networking.k8s.io/v1/ingressclasses",
         "/apis/networking.k8s.io/v1/namespaces/shop/ingresses",
     ];
     let mut asked = std::collections::BTreeSet::new();
@@ -68,4 +68,24 @@ async fn only_the_watched_namespace_is_asked_for_and_the_published_service_elsew
     }
     assert!(asked.iter().eq(expected), "{asked:?}");
     source.changed().await.unwrap();
+}
+
+#[tokio::test]
+async fn secrets_are_asked_for_in_the_listed_namespaces_only() {
+    let mut api = FakeApi::start().await;
+    let (mut source, watches) = Connection::with(api.config()).unwrap().watch(Settings {
+        secret_namespaces: Some(vec!["pay".into(), "shop".into()]),
+        ..Settings::default()
+    });
+    tokio::spawn(watches);
+    source.changed().await.unwrap();
+    let mut asked = std::collections::BTreeSet::new();
+    while asked.len() < 2 {
+        let path = api.next().await.path;
+        if path.contains("secrets") {
+            asked.insert(path);
+        }
+    }
+    let expected = ["pay", "shop"].map(|it| format!("/api/v1/namespaces/{it}/secrets"));
+    assert!(asked.iter().eq(&expected), "{asked:?}");
 }

@@ -23,6 +23,8 @@ const REPEAT: Duration = Duration::from_secs(60);
 pub(super) struct Trouble {
     /// The namespace that is watched; absent: all.
     scope: Option<String>,
+    /// Whether nobody waits for it when it is refused.
+    dispensable: bool,
     /// Is told when objects change without our knowing.
     feed: Arc<Feed>,
     current: Option<(Class, Instant)>,
@@ -45,10 +47,11 @@ enum Class {
 impl Class {
     /// Whether objects of a kind change from now on without our knowing, as against a kind that is not
     /// there or can be done without.
-    fn is_outage(self, kind: Kind) -> bool {
+    fn is_outage(self, kind: Kind, dispensable: bool) -> bool {
+        let optional = matches!(kind, Kind::ConfigMap | Kind::GatewayPolicy);
         match self {
             Self::Unauthorized | Self::Unavailable => true,
-            Self::Forbidden => !matches!(kind, Kind::ConfigMap | Kind::GatewayPolicy),
+            Self::Forbidden => !(optional || dispensable),
             Self::Unknown | Self::Expired => false,
         }
     }
@@ -58,15 +61,24 @@ impl Trouble {
     pub(super) fn new(scope: Option<String>, feed: Arc<Feed>) -> Self {
         Self {
             scope,
+            dispensable: false,
             feed,
             current: None,
+        }
+    }
+
+    /// A watch that can be done without, though its kind cannot.
+    pub(super) fn dispensable(scope: String, feed: Arc<Feed>) -> Self {
+        Self {
+            dispensable: true,
+            ..Self::new(Some(scope), feed)
         }
     }
 
     /// The watch has failed.
     pub(super) fn met<K: Watched>(&mut self, error: &watcher::Error) {
         let class = classify(error);
-        if class.is_outage(K::KIND) {
+        if class.is_outage(K::KIND, self.dispensable) {
             self.feed.lost_sight(K::KIND);
         }
         if let Some((current, since)) = self.current
@@ -179,13 +191,15 @@ mod tests {
 
     #[test]
     fn what_can_be_done_without_is_no_outage() {
-        let is_outage = |code, kind| classify(&refused(code)).is_outage(kind);
+        let is_outage = |code, kind| classify(&refused(code)).is_outage(kind, false);
         assert!(is_outage(403, Kind::Secret));
         assert!(is_outage(503, Kind::Secret));
         assert!(!is_outage(410, Kind::Secret));
         assert!(!is_outage(403, Kind::GatewayPolicy));
         assert!(!is_outage(404, Kind::GatewayPolicy));
         assert!(is_outage(401, Kind::GatewayPolicy));
+        assert!(!classify(&refused(403)).is_outage(Kind::Secret, true));
+        assert!(classify(&refused(503)).is_outage(Kind::Secret, true));
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,6 +6,9 @@
 //! from that: a number where Kubernetes wants a string is refused here too. When that fails, it is
 //! read again straight into its type, only to learn the line of the error.
 
+use std::cell::OnceCell;
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
@@ -14,6 +17,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use serde_saphyr::{Spanned, budget, options};
 
+use super::lines::Sheet;
 use super::object::{Metadata, Object, admit};
 use crate::api::policy::GatewayPolicy;
 use crate::report::{Code, Kind, ObjectRef};
@@ -23,7 +27,33 @@ use crate::report::{Code, Kind, ObjectRef};
 pub(super) struct Manifest {
     pub(super) objects: Vec<Placed>,
     pub(super) faults: Vec<Fault>,
+    /// The objects as they are written, broken ones included, where that is asked for.
+    pub(super) written: Option<Vec<Written>>,
+    /// How many objects are of kinds that are not read.
+    pub(super) others: usize,
+    /// Where objects are that do not say so; absent: in the default namespace.
+    pub(super) namespace: Option<String>,
 }
+
+/// An object as it is written.
+#[derive(Clone, Debug)]
+pub(super) struct Written {
+    pub(super) key: ObjectRef,
+    pub(super) value: Value,
+    /// Where it begins, as for [`Placed`].
+    pub(super) line: u32,
+    /// The document that it stands in.
+    pub(super) document: Arc<Sheet>,
+    /// Which item of the document's list it is, if it is one.
+    pub(super) item: Option<usize>,
+}
+
+/// Said of a document that is something else.
+pub(super) const NO_OBJECT: &str = "this is not a Kubernetes object: apiVersion or kind is missing";
+
+/// Said of a document that is to be made YAML yet.
+const TEMPLATE: &str = "this is a template, no YAML yet: read what comes out of it, as from \
+                        `helm template`";
 
 /// An object and the line where it begins, from 1.
 #[derive(Clone, Debug)]
@@ -50,6 +80,8 @@ struct Document<'a> {
     first_line: u32,
     /// Of the first line that says something.
     line: u32,
+    /// The same for whoever asks later, shared by all items of a list.
+    kept: OnceCell<Arc<Sheet>>,
 }
 
 /// An object in a document.
@@ -57,26 +89,44 @@ struct Item<'a> {
     document: &'a Document<'a>,
     value: Value,
     line: u32,
-    /// Whether it is the whole document, so that the document can be read as its type.
-    whole: bool,
+    /// Which of the document's list; absent where it is the whole document, so that the document can
+    /// be read as its type.
+    item: Option<usize>,
 }
 
 /// Reads a manifest in YAML or JSON.
 pub(super) fn parse(text: &str) -> Manifest {
-    let mut manifest = Manifest::default();
-    for document in documents(text.trim_start_matches('\u{feff}')) {
-        manifest.read(&document);
-    }
-    manifest
+    Manifest::default().parse(text)
+}
+
+/// The same, keeping what is written; objects that name no namespace are in this one.
+pub(super) fn parse_written(text: &str, namespace: Option<&str>) -> Manifest {
+    let manifest = Manifest {
+        written: Some(Vec::new()),
+        namespace: namespace.map(str::to_owned),
+        ..Manifest::default()
+    };
+    manifest.parse(text)
 }
 
 impl Manifest {
+    fn parse(mut self, text: &str) -> Self {
+        for document in documents(text.trim_start_matches('\u{feff}')) {
+            self.read(&document);
+        }
+        self
+    }
+
     fn read(&mut self, document: &Document<'_>) {
         let value: Value = match yaml(document.text) {
             Ok(Value::Null) => return,
             Ok(value) => value,
             Err(_) => {
                 let (line, message) = document.error::<Value>();
+                let message = match document.text.contains("{{") {
+                    true => TEMPLATE.to_owned(),
+                    false => message,
+                };
                 return self.fault(line, None, Code::UnreadableFile, message);
             }
         };
@@ -88,7 +138,7 @@ impl Manifest {
                 document,
                 value,
                 line,
-                whole: true,
+                item: None,
             });
         }
     }
@@ -117,17 +167,23 @@ impl Manifest {
                 document,
                 value,
                 line,
-                whole: false,
+                item: Some(index),
             });
         }
     }
 
-    fn read_item(&mut self, item: Item<'_>) {
+    fn read_item(&mut self, mut item: Item<'_>) {
+        if let Some(Value::Object(metadata)) = item.value.get_mut("metadata")
+            && let Some(namespace) = &self.namespace
+        {
+            let said = metadata.entry("namespace").or_insert(Value::Null);
+            if said.is_null() {
+                *said = namespace.as_str().into();
+            }
+        }
         let text = |name| item.value.get(name).and_then(Value::as_str);
         let (Some(api_version), Some(kind)) = (text("apiVersion"), text("kind")) else {
-            let message =
-                "this is not a Kubernetes object: apiVersion or kind is missing".to_owned();
-            return self.fault(item.line, None, Code::InvalidObject, message);
+            return self.fault(item.line, None, Code::InvalidObject, NO_OBJECT.to_owned());
         };
         let group = match api_version.split_once('/') {
             Some((group, _)) => group,
@@ -139,6 +195,7 @@ impl Manifest {
                     format!("this version does not know {api_version} {kind}: it has no effect");
                 self.fault(item.line, None, Code::UnknownKind, message);
             }
+            self.others += 1;
             return;
         };
         let metadata = match Metadata::of(kind, &item.value) {
@@ -154,6 +211,15 @@ impl Manifest {
             return self.fault(item.line, Some(key), Code::InvalidObject, message);
         }
         let line = item.line;
+        if let Some(written) = &mut self.written {
+            written.push(Written {
+                key: key.clone(),
+                value: item.value.clone(),
+                line,
+                document: item.document.kept(),
+                item: item.item,
+            });
+        }
         match item.object(kind, &metadata) {
             Ok(object) => self.objects.push(Placed { line, key, object }),
             Err((line, message)) => self.fault(line, Some(key), Code::InvalidObject, message),
@@ -183,7 +249,7 @@ impl Item<'_> {
         })
     }
 
-    fn typed<K>(self, metadata: &Metadata) -> Result<std::sync::Arc<K>, (u32, String)>
+    fn typed<K>(self, metadata: &Metadata) -> Result<Arc<K>, (u32, String)>
     where
         K: DeserializeOwned + kube::Resource + super::object::Defaults,
     {
@@ -191,9 +257,10 @@ impl Item<'_> {
             Ok(object) => return Ok(admit(object, metadata)),
             Err(error) => error,
         };
-        let line = match yaml::<K>(self.document.text) {
-            Err(_) if self.whole => self.document.error::<K>().0,
-            _ => self.line,
+        let is_whole = self.item.is_none();
+        let line = match is_whole && yaml::<K>(self.document.text).is_err() {
+            true => self.document.error::<K>().0,
+            false => self.line,
         };
         let message = match metadata.key.kind {
             // The error would show what nobody may see.
@@ -207,6 +274,11 @@ impl Item<'_> {
 }
 
 impl Document<'_> {
+    fn kept(&self) -> Arc<Sheet> {
+        let kept = || Arc::new(Sheet::new(self.text, self.first_line));
+        Arc::clone(self.kept.get_or_init(kept))
+    }
+
     /// Why the document cannot be read as a `T`, and in which line of the file.
     fn error<T: DeserializeOwned>(&self) -> (u32, String) {
         // The message may name lines: let it count from the beginning of the file.
@@ -222,7 +294,7 @@ impl Document<'_> {
     }
 }
 
-fn yaml<T: DeserializeOwned>(text: &str) -> Result<T, serde_saphyr::Error> {
+pub(super) fn yaml<T: DeserializeOwned>(text: &str) -> Result<T, serde_saphyr::Error> {
     // One document may be a list of everything in a cluster.
     let options = options! {
         budget: budget! { max_events: 50_000_000, max_nodes: 20_000_000 },
@@ -231,7 +303,7 @@ fn yaml<T: DeserializeOwned>(text: &str) -> Result<T, serde_saphyr::Error> {
     serde_saphyr::from_str_with_options(text, options)
 }
 
-fn line_of(location: serde_saphyr::Location) -> u32 {
+pub(super) fn line_of(location: serde_saphyr::Location) -> u32 {
     u32::try_from(location.line()).unwrap_or(u32::MAX)
 }
 
@@ -279,6 +351,7 @@ fn document(text: &str, first_line: u32) -> Option<Document<'_>> {
         text,
         first_line,
         line: first_line + u32::try_from(ahead).ok()?,
+        kept: OnceCell::new(),
     })
 }
 

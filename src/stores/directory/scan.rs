@@ -46,14 +46,14 @@ struct File {
 
 /// The manifests under a directory.
 #[derive(Default)]
-struct Listing {
-    files: BTreeMap<PathBuf, Stamp>,
-    blocked: BTreeMap<PathBuf, String>,
+pub(super) struct Listing {
+    pub(super) files: BTreeMap<PathBuf, Stamp>,
+    pub(super) blocked: BTreeMap<PathBuf, String>,
 }
 
 /// Changes whenever a file does, unless that happens twice in one tick of the clock.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+pub(super) struct Stamp {
     inode: u64,
     bytes: u64,
     modified: (i64, i64),
@@ -131,7 +131,7 @@ impl Files {
 }
 
 impl Contents {
-    fn add(&mut self, path: &Path, placed: &Placed, fresh: bool) {
+    pub(super) fn add(&mut self, path: &Path, placed: &Placed, fresh: bool) {
         let here = position(path, placed.line);
         if let Some(first) = self.positions.get(&placed.key) {
             if fresh {
@@ -185,13 +185,13 @@ impl File {
 impl Manifest {
     fn unreadable(message: String) -> Self {
         Self {
-            objects: Vec::new(),
             faults: vec![Fault {
                 line: 1,
                 object: None,
                 code: Code::UnreadableFile,
                 message,
             }],
+            ..Self::default()
         }
     }
 }
@@ -208,7 +208,7 @@ impl Stamp {
 }
 
 impl Listing {
-    fn add(&mut self, directory: &Path, depth: usize) {
+    pub(super) fn add(&mut self, directory: &Path, depth: usize) {
         let entries = match fs::read_dir(directory) {
             Ok(entries) => entries,
             // What vanished while it was listed is simply gone, but for the top.
@@ -250,7 +250,7 @@ fn is_manifest(path: &Path) -> bool {
     })
 }
 
-fn position(path: &Path, line: u32) -> FilePosition {
+pub(super) fn position(path: &Path, line: u32) -> FilePosition {
     FilePosition {
         file: path.to_owned(),
         line,

@@ -156,6 +156,37 @@ async fn a_right_that_is_missing_is_said_and_the_rest_is_read() {
 }
 
 #[tokio::test]
+async fn of_more_policies_than_are_read_none_is_blamed() {
+    let api = FakeApi::start().await;
+    create::<Pod>(&api, pod("cart-6d4f-x", json!({"app": "cart"}))).await;
+    let restricts = json!({"podSelector": {"matchLabels": {"app": "cart"}}});
+    for number in 0..MAX_POLICIES {
+        let name = format!("policy-{number:03}");
+        let policy = json!({"metadata": {"name": name}, "spec": restricts});
+        create::<NetworkPolicy>(&api, policy).await;
+    }
+    let facts = reader(&api).read("shop", "cart").await;
+    assert_eq!(facts.network_policies.len(), MAX_POLICIES as usize);
+    assert!(facts.unread.is_empty());
+
+    // The last of them would admit everybody, were it read.
+    let admits =
+        json!({"metadata": {"name": "welcome"}, "spec": {"podSelector": {}, "ingress": [{}]}});
+    create::<NetworkPolicy>(&api, admits).await;
+    let facts = reader(&api).read("shop", "cart").await;
+    assert!(
+        facts.network_policies.is_empty(),
+        "{:?}",
+        facts.network_policies
+    );
+    let unread = Unread {
+        resource: "networkpolicies".to_owned(),
+        forbidden: false,
+    };
+    assert_eq!(facts.unread, [unread]);
+}
+
+#[tokio::test]
 async fn a_service_that_does_not_exist_costs_no_request() {
     let mut api = FakeApi::start().await;
     let facts = reader(&api).read("shop", "absent").await;

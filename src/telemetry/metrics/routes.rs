@@ -37,6 +37,8 @@ pub struct Traffic {
     pub failures: Vec<(Cause, u64)>,
     /// Those that were sent to what stands in.
     pub fallbacks: u64,
+    /// Those that were answered without anybody being asked, as redirects to HTTPS are.
+    pub unasked: u64,
 }
 
 impl RouteLabels {
@@ -86,6 +88,12 @@ pub(super) const BOUNDS: [f64; 14] = [
 
 const BUCKETS: usize = BOUNDS.len() + 1;
 
+/// The index of the bucket for this duration.
+pub(super) fn bucket(duration: Duration) -> usize {
+    let seconds = duration.as_secs_f64();
+    BOUNDS.partition_point(|bound| *bound < seconds)
+}
+
 /// What one worker counted for one route; alone on its cache lines.
 #[derive(Debug)]
 #[repr(align(128))]
@@ -94,6 +102,7 @@ struct Shard {
     buckets: [AtomicU64; BUCKETS],
     sum_micros: AtomicU64,
     fallbacks: AtomicU64,
+    unasked: AtomicU64,
     failures: CauseCounters,
 }
 
@@ -104,6 +113,7 @@ impl Default for Shard {
             buckets: [const { AtomicU64::new(0) }; BUCKETS],
             sum_micros: AtomicU64::new(0),
             fallbacks: AtomicU64::new(0),
+            unasked: AtomicU64::new(0),
             failures: CauseCounters::default(),
         }
     }
@@ -135,9 +145,7 @@ impl RouteMetrics {
         let index = STATUS_INDEX.get(usize::from(status)).copied();
         let index = index.unwrap_or(STATUS_INDEX[0]);
         shard.statuses[usize::from(index)].fetch_add(1, Ordering::Relaxed);
-        let seconds = duration.as_secs_f64();
-        let bucket = BOUNDS.partition_point(|bound| *bound < seconds);
-        shard.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        shard.buckets[bucket(duration)].fetch_add(1, Ordering::Relaxed);
         let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         shard.sum_micros.fetch_add(micros, Ordering::Relaxed);
         if let Some(cause) = cause {
@@ -148,6 +156,12 @@ impl RouteMetrics {
     /// Counts a request that was sent to what stands in for the route's upstream.
     pub fn fell_back(&self, worker: usize) {
         self.shard(worker).fallbacks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a request that was recorded, and answered without anybody being asked: it says nothing of
+    /// the route's upstream.
+    pub fn unasked(&self, worker: usize) {
+        self.shard(worker).unasked.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The upstream, `namespace/service:port`; empty where the route leads nowhere.
@@ -197,6 +211,7 @@ impl RouteMetrics {
             let statuses = shard.statuses.iter();
             traffic.requests += statuses.map(|it| it.load(Ordering::Relaxed)).sum::<u64>();
             traffic.fallbacks += shard.fallbacks.load(Ordering::Relaxed);
+            traffic.unasked += shard.unasked.load(Ordering::Relaxed);
             if shard.failures.any() {
                 failures.resize(LABELS.len(), 0);
                 shard.failures.add_to(&mut failures);
@@ -333,7 +348,7 @@ mod tests {
         let counts = |requests, failures| Traffic {
             requests,
             failures,
-            fallbacks: 0,
+            ..Traffic::default()
         };
         assert_eq!(
             traffic,

@@ -8,9 +8,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
 
 use crate::failure::Cause;
+use crate::report::traffic::Answers;
 
+use super::Metrics;
 use super::causes::{CauseCounters, LABELS};
 use super::probes::ProbeCounters;
 
@@ -32,6 +35,8 @@ pub struct UpstreamMetrics {
 #[repr(align(128))]
 struct Shard {
     attempts: AtomicU64,
+    answers: AtomicU64,
+    answers_micros: AtomicU64,
     retries: AtomicU64,
     opened: AtomicU64,
     closed: AtomicU64,
@@ -102,6 +107,15 @@ impl UpstreamMetrics {
         if let Some(cause) = cause {
             shard.failures.add(cause);
         }
+    }
+
+    /// Counts an attempt that was answered, not with an error of the server, after so long.
+    pub fn answered(&self, worker: usize, waited: Duration) {
+        let shard = self.shard(worker);
+        shard.attempts.fetch_add(1, Relaxed);
+        shard.answers.fetch_add(1, Relaxed);
+        let micros = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
+        shard.answers_micros.fetch_add(micros, Relaxed);
     }
 
     /// Counts an attempt that was followed by another.
@@ -177,6 +191,15 @@ impl UpstreamMetrics {
         totals
     }
 
+    fn answers(&self) -> Answers {
+        let mut answers = Answers::default();
+        for shard in self.shards.iter().filter_map(OnceLock::get) {
+            answers.count += shard.answers.load(Relaxed);
+            answers.micros += shard.answers_micros.load(Relaxed);
+        }
+        answers
+    }
+
     pub(super) fn ejections(&self) -> u64 {
         self.ejections.load(Relaxed)
     }
@@ -195,6 +218,15 @@ impl UpstreamMetrics {
 
     pub(super) fn idle_connections_cut(&self) -> u64 {
         self.idle_connections_cut.load(Relaxed)
+    }
+}
+
+impl Metrics {
+    /// The answers of each upstream so far.
+    pub fn answers(&self) -> Vec<(Arc<str>, Answers)> {
+        let live = self.upstreams.live().into_iter();
+        live.map(|it| (Arc::clone(&it.label), it.answers()))
+            .collect()
     }
 }
 

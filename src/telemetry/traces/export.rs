@@ -25,6 +25,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::runtime::{Builder, Runtime};
 
 use super::super::metrics::Metrics;
+use crate::dns::{self, Names};
 
 /// How long a batch may take; the exporter's own limit ends only its waits between two tries.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,7 +36,7 @@ const LONGEST_ANSWER: usize = 64 * 1024;
 /// The client.
 pub(super) struct Client {
     runtime: Runtime,
-    http: HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http: HyperClient<HttpsConnector<HttpConnector<Names>>, Full<Bytes>>,
 }
 
 impl Client {
@@ -45,7 +46,7 @@ impl Client {
             .with_tls_config(trust())
             .https_or_http()
             .enable_http1()
-            .build();
+            .wrap_connector(dns::connector());
         let http = HyperClient::builder(TokioExecutor::new())
             .pool_max_idle_per_host(0)
             .build(connector);

@@ -18,7 +18,7 @@ use crate::routing::host::HostPattern;
 use super::super::Objects;
 use super::super::ingress::Claims;
 use super::super::names::{self, Key};
-use super::Attachment;
+use super::{Attachment, FallbackReference};
 
 /// The objects that may be targets.
 pub(super) struct Targets<'a> {
@@ -49,11 +49,12 @@ pub(super) enum Found {
 }
 
 impl<'a> Targets<'a> {
-    /// `defaults` is the policy of our class.
+    /// `defaults` is the policy of our class, `stand_ins` is which policies have what stand in.
     pub(super) fn new(
         objects: &'a Objects,
         claims: &'a [Claims<'a>],
         defaults: Option<Key<'_>>,
+        stand_ins: &'a [(&'a GatewayPolicy, FallbackReference)],
     ) -> Self {
         let ingresses = objects.ingresses.iter();
         let ours = claims.iter().map(|claim| {
@@ -79,10 +80,9 @@ impl<'a> Targets<'a> {
                 }
             }
         }
-        let named = objects.policies.iter().filter_map(|policy| {
-            let service = policy.spec.fallback.as_ref()?.service.as_ref()?;
-            let key: Key<'a> = (names::namespace(&policy.metadata), &service.name);
-            Some((key, targets.reached(policy, defaults)))
+        let named = stand_ins.iter().map(|(policy, stand_in)| {
+            let key: Key<'a> = (&stand_in.namespace, &stand_in.service.name);
+            (key, targets.reached(policy, defaults))
         });
         for (service, by) in named.collect::<Vec<_>>() {
             if let Some(reached) = targets.services.get_mut(&service) {

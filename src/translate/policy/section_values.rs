@@ -10,6 +10,8 @@ use crate::routing::policy::{
 mod answers;
 mod upstream;
 
+pub(super) use answers::describe_pages;
+
 /// Says every value, in the words of the spec.
 pub(super) trait Describe {
     fn describe(&self) -> String;

@@ -12,7 +12,7 @@ use crate::api::policy::GatewayPolicy;
 use crate::api::rules;
 use crate::api::values::DurationText;
 use crate::report::ObjectRef;
-use crate::report::policy::{Defect, SectionReport};
+use crate::report::policy::{Defect, Instead, SectionReport};
 use crate::routing::path::PathRule;
 use crate::routing::policy::upstream::{
     CircuitBreaker, ConnectionPool, HealthCheck, LoadBalancing, OutlierDetection, SlowStart,
@@ -31,6 +31,7 @@ mod upstream;
 
 pub(in crate::translate) use answers::PagesReference;
 pub(in crate::translate) use references::{FallbackReference, TlsReference, UPSTREAM_TLS};
+use request::{MAINTENANCE, TLS_REDIRECT};
 
 /// All sections, resolved. What names another object is looked up where it is needed.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -63,7 +64,7 @@ impl Draft {
 }
 
 macro_rules! sections {
-    ($($field:ident: $type:ty, $name:literal, $read:path => |$draft:ident| $place:expr;)+) => {
+    ($($field:ident: $type:ty, $name:expr, $read:path => |$draft:ident| $place:expr;)+) => {
         /// What one policy says; absent where it says nothing.
         #[derive(Clone, Debug, Default, PartialEq)]
         pub(in crate::translate) struct Sections {
@@ -73,15 +74,18 @@ macro_rules! sections {
         impl Sections {
             /// The sections of a policy, and those that cannot be right, of which the last good form
             /// is kept.
-            pub(super) fn read(policy: &GatewayPolicy, last: Option<&Self>) -> (Self, Vec<Defect>) {
+            fn read_each(policy: &GatewayPolicy, last: Option<&Self>) -> (Self, Vec<Defect>) {
                 let mut sections = Self::default();
                 let mut defects = Vec::new();
-                $(match $read(policy) {
+                $(match of_its_form(policy, $name).and_then(|()| $read(policy)) {
                     Ok(section) => sections.$field = section,
                     Err(why) => {
                         sections.$field = last.and_then(|last| last.$field.clone());
-                        let kept = sections.$field.is_some();
-                        defects.push(Defect { section: $name, why, kept });
+                        let instead = match sections.$field {
+                            Some(_) => Instead::LastGood,
+                            None => Instead::LessSpecific,
+                        };
+                        defects.push(Defect { section: $name, why, instead });
                     }
                 })+
                 (sections, defects)
@@ -143,21 +147,70 @@ sections! {
         => |draft| &mut draft.policy.upstream_mut().load_balancing;
     fallback: Option<FallbackReference>, "fallback", references::fallback
         => |draft| &mut draft.fallback;
-    tls: Option<TlsReference>, "upstreamTls", references::upstream_tls => |draft| &mut draft.tls;
+    tls: Option<TlsReference>, UPSTREAM_TLS, references::upstream_tls => |draft| &mut draft.tls;
     error_pages: Vec<PagesReference>, "errorPages", answers::error_pages => |draft| &mut draft.pages;
     response_validation: ResponseValidation, "responseValidation", answers::response_validation
         => |draft| &mut draft.policy.response_validation;
     bypass: Vec<PathRule>, "bypass", request::bypass => |draft| &mut draft.policy.bypass;
-    maintenance: Option<Maintenance>, "maintenance", request::maintenance
+    maintenance: Option<Maintenance>, MAINTENANCE, request::maintenance
         => |draft| &mut draft.policy.maintenance;
     proxy_status: ProxyStatus, "proxyStatus", request::proxy_status
         => |draft| &mut draft.policy.proxy_status;
-    tls_redirect: TlsRedirect, "tlsRedirect", request::tls_redirect
+    tls_redirect: TlsRedirect, TLS_REDIRECT, request::tls_redirect
         => |draft| &mut draft.policy.tls_redirect;
 }
 
 /// A section; absent where the policy does not have it.
 type Section<T> = Result<Option<T>, String>;
+
+impl Sections {
+    /// The sections of a policy, and those that cannot be right. Of these the last good form counts,
+    /// else the policy does not have them, but for three that must not be taken for absent.
+    pub(super) fn read(policy: &GatewayPolicy, last: Option<&Self>) -> (Self, Vec<Defect>) {
+        let (mut sections, mut defects) = Self::read_each(policy, last);
+        for defect in &mut defects {
+            let without = defect.instead == Instead::LessSpecific;
+            let off = sections.maintenance.as_ref().is_none_or(Option::is_none);
+            let redirects = sections.tls_redirect == Some(TlsRedirect::On);
+            match defect.section {
+                UPSTREAM_TLS if without => defect.instead = Instead::NothingSent,
+                // A last good form that is off is what somebody may just have meant to end.
+                MAINTENANCE if off && request::may_be_in_maintenance(policy) => {
+                    sections.maintenance = Some(Some(request::IN_DOUBT));
+                    defect.instead = Instead::Maintenance;
+                }
+                TLS_REDIRECT if !redirects && request::may_be_redirected(policy) => {
+                    sections.tls_redirect = Some(TlsRedirect::On);
+                    defect.instead = Instead::Redirect;
+                }
+                _ => {}
+            }
+        }
+        (sections, defects)
+    }
+
+    /// What is known of them later on: not what was assumed.
+    pub(super) fn known(mut self, defects: &[Defect]) -> Self {
+        for defect in defects {
+            match defect.instead {
+                Instead::Maintenance => self.maintenance = None,
+                Instead::Redirect => self.tls_redirect = None,
+                Instead::LastGood
+                | Instead::LessSpecific
+                | Instead::NothingSent
+                | Instead::NoEffect => {}
+            }
+        }
+        self
+    }
+}
+
+fn of_its_form(policy: &GatewayPolicy, section: &str) -> Result<(), String> {
+    match policy.spec.reading.misread(section) {
+        Some(misread) => Err(misread.why.clone()),
+        None => Ok(()),
+    }
+}
 
 fn duration(
     field: &str,

@@ -86,3 +86,6 @@ impl Bounds {
 fn fraction(number: u64) -> f64 {
     ((number >> 12) as f64 + 0.5) / (1_u64 << 52) as f64
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,24 @@
 //! How many endpoints of each upstream take requests: for whoever tells of them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::report::traffic::UpstreamReport;
 
 use super::Registry;
 
 impl Registry {
+    /// For how long connections to each upstream may idle, by its policy; the least of several.
+    pub fn idle_timeouts(&self) -> BTreeMap<String, Duration> {
+        let mut all: BTreeMap<String, Duration> = BTreeMap::new();
+        for id in self.lock().upstreams.keys() {
+            let time = id.policy.connection_pool.idle_timeout;
+            let known = all.entry(id.to_string()).or_insert(time);
+            *known = time.min(*known);
+        }
+        all
+    }
+
     /// The endpoints of every upstream, counted. Upstreams that differ in their policy alone are told
     /// of as the worst of them is; those whose name was never looked up are not.
     pub fn health(&self) -> Vec<UpstreamReport> {

@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hickory_resolver::TokioResolver;
-
+use crate::dns::Resolver;
 use crate::failure::Cause;
 use crate::routing::snapshot::UpstreamId;
 use crate::upstream::balance::pin::EndpointPin;
@@ -105,10 +104,9 @@ impl Registry {
 }
 
 /// Made when first needed: most installations never resolve a name.
-fn resolver(state: &mut State) -> Option<Arc<TokioResolver>> {
+fn resolver(state: &mut State) -> Option<Arc<Resolver>> {
     if state.resolver.is_none() {
-        let built = TokioResolver::builder_tokio().and_then(|builder| builder.build());
-        match built {
+        match Resolver::of_system() {
             Ok(resolver) => state.resolver = Some(Arc::new(resolver)),
             Err(error) => tracing::warn!(%error, "names of external Services cannot be resolved"),
         }

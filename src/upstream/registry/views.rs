@@ -44,7 +44,7 @@ pub struct EndpointView {
     pub in_flight: u32,
     /// Connections that idle.
     pub idle: usize,
-    /// The average time to a response head.
+    /// The time to a response head with which it is chosen: an average that failures raise and that fades.
     pub latency: Option<Duration>,
     /// Why an attempt last failed here, and when.
     pub last_failure: Option<(Cause, Instant)>,

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::super::budget::Budget;
+use super::super::budget::{Budget, Token};
 use crate::routing::policy::RetryBudget;
 
 /// How many tokens can be taken at once.
@@ -62,6 +62,25 @@ fn an_empty_bucket_brings_in_its_minimum_per_second() {
         .map(|ms| drain(&budget, &rules, start + Duration::from_millis(ms)))
         .sum();
     assert!((90..=100).contains(&granted), "{granted}");
+}
+
+#[test]
+fn a_token_that_is_not_spent_goes_back() {
+    let (start, rules) = (Instant::now(), RetryBudget::default());
+    let budget = Budget::new(start);
+    for spent in [false, true] {
+        let mut tokens: Vec<_> = (0..100)
+            .map_while(|_| budget.token(&rules, start))
+            .collect();
+        assert_eq!(tokens.len(), 100);
+        assert!(budget.token(&rules, start).is_none());
+        if spent {
+            tokens.iter_mut().for_each(Token::spend);
+            // That one did not begin after all.
+            tokens[0].keep();
+        }
+    }
+    assert_eq!(drain(&budget, &rules, start), 1);
 }
 
 proptest! {

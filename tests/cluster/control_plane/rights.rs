@@ -1,9 +1,9 @@
-//! What the controller may do in the cluster.
+//! What the controller may do in the cluster: what the chart lets it, and no more.
 //!
-//! The tests run it with these rights and no more, so that a right which the code comes to need is
-//! noticed here, before an installation notices it.
+//! Each test has a namespace of its own, so that what is granted in the namespace of an installation is
+//! granted in all. Whether each of these rights is needed: `least_rights`.
 
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role};
 use kube::api::{Api, PostParams};
 use kube::{Client, Resource};
 use serde::Serialize;
@@ -11,42 +11,27 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::User;
+use crate::rendered;
+
+/// The ClusterRole with these rights: no release would call its own like that.
+pub(crate) const ROLE: &str = "tests-of-bywash";
 
 pub(super) async fn grant(client: &Client) {
     let name = User::Bywash.name();
-    let read = ["get", "list", "watch"];
-    create::<ClusterRole>(
-        client,
-        json!({
-            "metadata": {"name": name},
-            "rules": [
-                {"apiGroups": [""], "resources": ["services", "secrets", "configmaps", "pods",
-                    "nodes", "namespaces"], "verbs": read},
-                {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create", "patch"]},
-                {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": read},
-                {"apiGroups": ["networking.k8s.io"], "resources": ["ingresses", "ingressclasses"],
-                    "verbs": read},
-                {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"],
-                    "verbs": ["list"]},
-                {"apiGroups": ["networking.k8s.io"], "resources": ["ingresses/status"],
-                    "verbs": ["get", "patch", "update"]},
-                {"apiGroups": ["bywash.dev"], "resources": ["gatewaypolicies"], "verbs": read},
-                {"apiGroups": ["bywash.dev"], "resources": ["gatewaypolicies/status"],
-                    "verbs": ["patch"]},
-                {"apiGroups": ["", "events.k8s.io"], "resources": ["events"],
-                    "verbs": ["get", "create", "patch"]},
-                {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"],
-                    "verbs": ["get", "list", "watch", "create", "update", "patch"]},
-            ],
-        }),
-    )
-    .await;
+    let objects = rendered::chart(name, &json!({}));
+    let everywhere = rendered::of_kind::<ClusterRole>(&objects).into_iter();
+    let own = rendered::of_kind::<Role>(&objects).into_iter();
+    let rules = everywhere
+        .map(|role| role.rules)
+        .chain(own.map(|role| role.rules));
+    let rules: Vec<PolicyRule> = rules.flatten().flatten().collect();
+    create::<ClusterRole>(client, json!({"metadata": {"name": ROLE}, "rules": rules})).await;
     create::<ClusterRoleBinding>(
         client,
         json!({
-            "metadata": {"name": name},
+            "metadata": {"name": ROLE},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
-                "name": name},
+                "name": ROLE},
             "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": name}],
         }),
     )

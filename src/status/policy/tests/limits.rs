@@ -54,7 +54,6 @@ fn a_status_of_everything_at_its_longest_is_what_the_schema_takes() {
         target
     });
     let mut policy = report(targets.collect());
-    policy.limited = (0..500).map(|n| limited(&long(n), 1)).collect();
     policy.unresolved = (0..500)
         .map(|n| format!("ä{} is missing", long(n)))
         .collect();
@@ -62,14 +61,10 @@ fn a_status_of_everything_at_its_longest_is_what_the_schema_takes() {
         .map(|n| Defect {
             section: "retry",
             why: long(n),
-            kept: true,
+            instead: Instead::LastGood,
         })
         .collect();
-    let overloads: Vec<Overload> = policy.limited.iter().cloned().map(overload).collect();
-    let speaker = Speaker {
-        overloads: &overloads,
-        ..speaker("ours", NOW)
-    };
+    let speaker = speaker("ours", NOW);
     let unseen = GatewayPolicyStatus::default();
     let status = speaker.wanted(&policy, standing(&unseen, false)).unwrap();
     let definition = crd::definition();
@@ -83,23 +78,4 @@ fn a_status_of_everything_at_its_longest_is_what_the_schema_takes() {
             .unwrap()
             .contains(" … ")
     );
-}
-
-#[test]
-fn of_many_upstreams_that_turn_requests_away_twenty_are_named() {
-    let mut policy = report(vec![target("web", None)]);
-    policy.limited = (10..35).map(|n| limited(&format!("s{n}"), 1)).collect();
-    let overloads: Vec<Overload> = policy.limited.iter().cloned().map(overload).collect();
-    let speaker = Speaker {
-        overloads: &overloads,
-        ..speaker("ours", NOW)
-    };
-    let unseen = GatewayPolicyStatus::default();
-    let status = speaker.wanted(&policy, standing(&unseen, false)).unwrap();
-    let message = &status.conditions.unwrap()[4].message;
-    assert!(
-        message.contains("maxRequests of shop/s29:80 and 5 more: raise"),
-        "{message}"
-    );
-    assert!(!message.contains("s30"), "{message}");
 }

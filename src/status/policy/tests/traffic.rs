@@ -1,4 +1,5 @@
 use super::*;
+use crate::diagnose::generations::Reach;
 use crate::diagnose::judge::{self, Said, UpstreamVerdict};
 use crate::failure::Cause;
 use crate::report::traffic::UpstreamReport;
@@ -94,7 +95,11 @@ fn a_generation_is_programmed_once_every_replica_serves_it_and_pending_is_no_rea
     let policy = report(vec![target("web", None)]);
     let mut judged = Judged::default();
     let behind = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
-    judged.pending.insert(policy.object.clone(), behind);
+    let reach = Reach {
+        generation: policy.generation,
+        behind,
+    };
+    judged.reach.insert(policy.object.clone(), reach);
     let waiting = Speaker {
         judged: &judged,
         ..speaker("ours", NOW)

@@ -22,15 +22,24 @@ fn describe_entry(entry: &PagesReference) -> String {
         source,
         config_map,
     } = entry;
+    let pages = match config_map {
+        Some((namespace, name)) => format!("{namespace}/{name}"),
+        None => "the built-in pages".to_owned(),
+    };
+    describe_pages(statuses, *source, &pages)
+}
+
+/// An entry of the error pages, which are these.
+pub(in crate::translate::policy) fn describe_pages(
+    statuses: &[StatusRange],
+    source: PageSource,
+    pages: &str,
+) -> String {
     let statuses: Vec<String> = statuses.iter().map(range).collect();
     let source = match source {
         PageSource::Gateway => "Gateway",
         PageSource::Upstream => "Upstream",
         PageSource::All => "All",
-    };
-    let pages = match config_map {
-        Some((namespace, name)) => format!("{namespace}/{name}"),
-        None => "the built-in pages".to_owned(),
     };
     let statuses = statuses.join(",");
     format!("statuses={statuses} source={source} configMap={pages}")

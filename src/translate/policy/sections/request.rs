@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::api::policy::{self as written, GatewayPolicy};
 use crate::api::rules;
 use crate::routing::canonical::canonical_path;
@@ -11,6 +13,21 @@ use crate::routing::policy::{
 };
 
 use super::{Section, duration, named, number, obey};
+
+/// What [`maintenance`] reads.
+pub(super) const MAINTENANCE: &str = "maintenance";
+
+/// What [`tls_redirect`] reads.
+pub(super) const TLS_REDIRECT: &str = "tlsRedirect";
+
+/// What clients are told in Retry-After, where the policy does not say.
+const RETRY_AFTER: Duration = Duration::from_secs(120);
+
+/// Maintenance of which nobody knows more than that it may be on.
+pub(super) const IN_DOUBT: Maintenance = Maintenance {
+    retry_after: RETRY_AFTER,
+    allow: Vec::new(),
+};
 
 pub(super) fn timeouts(policy: &GatewayPolicy) -> Section<Timeouts> {
     let Some(section) = &policy.spec.timeouts else {
@@ -152,7 +169,7 @@ pub(super) fn maintenance(policy: &GatewayPolicy) -> Section<Option<Maintenance>
         retry_after,
         allow,
     } = section;
-    let retry_after = duration("retryAfter", retry_after, Duration::from_secs(120))?;
+    let retry_after = duration("retryAfter", retry_after, RETRY_AFTER)?;
     obey(rules::MAINTENANCE, section)?;
     let allow = allow.iter().flatten();
     let maintenance = Maintenance {
@@ -160,6 +177,39 @@ pub(super) fn maintenance(policy: &GatewayPolicy) -> Section<Option<Maintenance>
         allow: allow.filter_map(|network| network.parse().ok()).collect(),
     };
     Ok(Some(enabled.unwrap_or(false).then_some(maintenance)))
+}
+
+/// Whether maintenance that cannot be right may be meant to be on, which it is unless it says that it is
+/// off: an application that is being worked on must not get requests because of a slip elsewhere.
+pub(super) fn may_be_in_maintenance(policy: &GatewayPolicy) -> bool {
+    if let Some(section) = &policy.spec.maintenance {
+        return section.enabled == Some(true);
+    }
+    let misread = policy.spec.reading.misread(MAINTENANCE);
+    let written = misread.map(|it| &it.written);
+    let enabled = written.and_then(|written| match written {
+        Value::Object(fields) => fields.get("enabled"),
+        whole => Some(whole),
+    });
+    enabled.is_some_and(|enabled| !says_off(enabled))
+}
+
+/// Whether a redirect that is not of its form may be meant to be on, which it is unless it says that it is
+/// off: what somebody wants to be sent over TLS alone must not travel in the clear because of a slip.
+pub(super) fn may_be_redirected(policy: &GatewayPolicy) -> bool {
+    let misread = policy.spec.reading.misread(TLS_REDIRECT);
+    misread.is_some_and(|misread| !says_off(&misread.written))
+}
+
+fn says_off(enabled: &Value) -> bool {
+    match enabled {
+        Value::Null | Value::Bool(false) => true,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => ["false", "off", "no", ""]
+            .iter()
+            .any(|off| text.eq_ignore_ascii_case(off)),
+        Value::Bool(true) | Value::Array(_) | Value::Object(_) => false,
+    }
 }
 
 pub(super) fn proxy_status(policy: &GatewayPolicy) -> Section<ProxyStatus> {
