@@ -100,17 +100,21 @@ fn at(pod: &str, ip: Ipv4Addr, port: u16) -> Vec<Sample> {
     vec![sample]
 }
 
-/// Waits until requests are answered so, and for this reason.
+/// Waits until requests are answered so, and for this reason: enough of them to be told, even after
+/// others, for as long as the controller manager had not written what leads to it.
 async fn fails(bywash: &Replica, status: StatusCode, error: &str) {
-    let what = format!("{status} because of {error}");
+    const ENOUGH: usize = 5;
+    let what = format!("{status} because of {error}, {ENOUGH} times");
+    let mut times = 0;
     eventually(&what, SOON, async || {
         let reply = bywash.get(HOST, "/").await;
         let why = reply.headers.get("proxy-status");
         let why = why.map(|why| why.to_str().unwrap()).unwrap_or_default();
         let right = reply.status == status && why.ends_with(&format!("error={error}"));
-        right
+        times += usize::from(right);
+        (times == ENOUGH)
             .then_some(())
-            .ok_or_else(|| format!("{} {why}", reply.status))
+            .ok_or_else(|| format!("{} {why}, {times} times the right one", reply.status))
     })
     .await;
 }

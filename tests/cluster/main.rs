@@ -32,14 +32,12 @@ use tokio::sync::RwLock;
 /// The named async functions of this module as trials called `topic::function`; `alone`: of which each has
 /// the machine to itself.
 macro_rules! trials {
-    (alone: $($test:ident),+ $(,)?) => {
+    ($($test:ident),* $(,)? $(; alone: $($alone:ident),+ $(,)?)?) => {
         pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
-            vec![$($crate::alone(concat!(module_path!(), "::", stringify!($test)), $test)),+]
-        }
-    };
-    ($($test:ident),+ $(,)?) => {
-        pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
-            vec![$($crate::trial(concat!(module_path!(), "::", stringify!($test)), $test)),+]
+            vec![
+                $($crate::trial(concat!(module_path!(), "::", stringify!($test)), $test),)*
+                $($($crate::alone(concat!(module_path!(), "::", stringify!($alone)), $alone),)+)?
+            ]
         }
     };
 }

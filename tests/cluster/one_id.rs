@@ -10,7 +10,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::api::ListParams;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value::StringValue;
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -100,15 +99,7 @@ async fn misdirected(shop: &Tenant) -> EndpointSlice {
     web.slices().await;
     let wrong = json!({"spec": {"ports": [{"name": "http", "port": 80, "targetPort": 8081}]}});
     shop.patch(&web.service, wrong).await;
-    eventually("slice with the wrong port", SOON, async || {
-        let (slices, all) = (shop.api::<EndpointSlice>(), ListParams::default());
-        let slice = slices.list(&all).await.unwrap().items.pop().unwrap();
-        let port = slice.ports.as_ref().and_then(|it| it.first()?.port);
-        (port == Some(8081))
-            .then_some(slice)
-            .ok_or(format!("{port:?}"))
-    })
-    .await
+    web.slices_at(8081).await.remove(0)
 }
 
 /// The line of the access log.

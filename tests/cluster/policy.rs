@@ -267,6 +267,7 @@ async fn of_two_installations_the_one_that_leads_to_a_service_speaks_of_its_poli
         "Ready=False/TargetNotFound",
     ];
     has_conditions(&shop, &for_service, &nobody).await;
+    theirs.processed(&for_service).await;
 
     let led = shop.create(ingress(&other.name, "web", HOST, "web")).await;
     theirs.processed(&led).await;
@@ -321,8 +322,12 @@ async fn a_definition_that_is_installed_later_is_noticed() {
     let bywash = shop.controller().await;
     bywash.processed(&ingress).await;
     assert_eq!(bywash.status(HOST, "/").await, StatusCode::OK);
-    let log = bywash.log();
-    assert!(log.contains("has no gatewaypolicies.bywash.dev"), "{log}");
+    eventually("word of what is missing", SOON, async || {
+        let log = bywash.log();
+        let told = log.contains("has no gatewaypolicies.bywash.dev");
+        told.then_some(()).ok_or(log)
+    })
+    .await;
 
     own.plane.install_definition().await;
     let closed = json!({"maintenance": {"enabled": true}});

@@ -129,8 +129,10 @@ impl Replica {
     {
         let (kind, name) = (K::kind(&()), object.name_any());
         let namespace = object.namespace().unwrap_or_default();
-        let path =
-            format!("/debug/processed?kind={kind}&namespace={namespace}&name={name}&{state}");
+        let path = format!(
+            "/debug/processed?kind={kind}&namespace={namespace}&name={name}&{state}&timeout={}",
+            SOON.as_secs()
+        );
         let reply = client::send(self.admin, request("localhost", &path)).await;
         let reply = reply.unwrap_or_else(|error| panic!("{path}: {error:#}"));
         assert_eq!(reply.status, StatusCode::OK, "{path}: {}", reply.body);

@@ -20,11 +20,11 @@ use crate::wait::{SOON, eventually};
 
 trials![
     every_replica_serves_and_one_holds_the_lease,
-    a_leader_that_ends_hands_over_within_two_seconds,
     a_leader_that_is_killed_is_replaced_when_its_lease_runs_out,
     a_replica_that_is_told_to_end_finishes_what_is_in_flight,
     a_replica_that_ends_under_load_costs_no_request,
-    a_second_signal_ends_a_replica_at_once,
+    a_second_signal_ends_a_replica_at_once;
+    alone: a_leader_that_ends_hands_over_within_two_seconds,
 ];
 
 const HOST: &str = "shop.example";
@@ -190,7 +190,7 @@ async fn a_replica_that_ends_under_load_costs_no_request() {
     let web = shop.workload("web", 2).await;
     web.slices().await;
     bywash_serves(&shop).await;
-    let mut bywash = shop.replica("bywash-0", &["--drain-delay=2s"]).await;
+    let mut bywash = shop.replica("bywash-0", &["--drain-delay=10s"]).await;
     let load = Load::start(8, bywash.http, HOST);
     load.flows(100).await;
 

@@ -32,8 +32,8 @@ use crate::wait::{SOON, eventually};
 use traffic::Traffic;
 use writes::Writes;
 
-trials![alone:
-    a_hundred_ingresses_that_fail_say_why_within_ten_seconds_and_within_the_bounds_on_writes,
+trials![; alone:
+    a_hundred_ingresses_that_fail_say_why_soon_and_within_the_bounds_on_writes,
 ];
 
 const INGRESSES: usize = 100;
@@ -44,8 +44,8 @@ const POLICIES: usize = OWN_POLICIES + 1;
 /// Addresses of pods that they share.
 const PODS: usize = 10;
 
-/// From the first failure to the cause on every Ingress.
-const TOLD: Duration = Duration::from_secs(10);
+/// From the first failure to the cause on every Ingress; a debug build may take twice as long.
+const TOLD: Duration = Duration::from_secs(if cfg!(debug_assertions) { 20 } else { 10 });
 /// Until all is well long enough, and said.
 const OVER: Duration = Duration::from_secs(60);
 /// For how long a state lasts, in seconds of requests.
@@ -71,8 +71,7 @@ struct Storm {
     replicas: [Replica; 2],
 }
 
-async fn a_hundred_ingresses_that_fail_say_why_within_ten_seconds_and_within_the_bounds_on_writes()
-{
+async fn a_hundred_ingresses_that_fail_say_why_soon_and_within_the_bounds_on_writes() {
     let own = ControlPlane::own("storm").await;
     let storm = Storm::gathers(Tenant::of(Arc::clone(&own.plane)).await).await;
     let (begin, before) = (Instant::now(), Writes::so_far(&storm.shop).await);
@@ -81,9 +80,11 @@ async fn a_hundred_ingresses_that_fail_say_why_within_ten_seconds_and_within_the
     let said = storm.said().await;
     storm.peer.from_now_on(Fault::CloseAfterRequest);
     storm
-        .tell(&said, Cause::ConnectionClosed.reason(), TOLD)
+        .tell(&said, Cause::ConnectionClosed.reason(), SOON)
         .await;
-    println!("storm: all say why after {:?}", begin.elapsed());
+    let told = begin.elapsed();
+    println!("storm: all say why after {told:?}");
+    assert!(told < TOLD, "{told:?}");
     storm.have_error(Some("bywash.dev/BadGateway")).await;
     storm.policies_say_so().await;
     storm.lasts().await;

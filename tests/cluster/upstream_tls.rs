@@ -121,7 +121,7 @@ async fn secured(shop: &Tenant) -> Workload<'_> {
     ]);
     shop.patch(&web.service, json!({"spec": {"ports": ports}}))
         .await;
-    web.slices().await;
+    web.slices_at(SECURED).await;
     shop.ingress("shop", HOST, "web").await;
     web
 }

@@ -158,6 +158,17 @@ impl<'a> Workload<'a> {
         .await
     }
 
+    /// The same, once they lead to this port of the pods.
+    pub(crate) async fn slices_at(&self, port: u16) -> Vec<EndpointSlice> {
+        eventually(&format!("EndpointSlices at {port}"), SOON, async || {
+            let slices = self.slices().await;
+            let mut ports = slices.iter().flat_map(|it| it.ports.iter().flatten());
+            let so = ports.all(|it| it.port == Some(port.into()));
+            so.then_some(slices.clone()).ok_or(format!("{slices:?}"))
+        })
+        .await
+    }
+
     /// Requests that reached any of the pods.
     pub(crate) fn seen(&self) -> u64 {
         self.pods.iter().map(|pod| pod.backend.seen()).sum()

@@ -90,15 +90,15 @@ async fn a_slow_body_outlives_the_limits_of_the_request() {
     ]);
     let peer = Peer::start(script).await.unwrap();
     let gateway = Gateway::with(&[&peer], |policy| {
-        policy.timeouts.request = SHORT;
-        policy.retry.per_try = Some(SHORT);
+        policy.timeouts.request = 4 * SHORT;
+        policy.retry.per_try = Some(4 * SHORT);
     });
     let mut client = gateway.client().await;
     client.send(get("/")).await;
     assert_eq!(client.head().await.status, 200);
     assert_eq!(client.bytes(4).await, b"half");
     // The time is what is tested here.
-    tokio::time::sleep(2 * SHORT).await;
+    tokio::time::sleep(5 * SHORT).await;
     peer.open(1);
     assert_eq!(client.bytes(4).await, b"rest");
     assert_eq!(gateway.logged().await.cause, None);

@@ -129,7 +129,7 @@ async fn who_waits_in_vain_is_turned_away_and_never_sent() {
     let peer = Peer::start(Fault::Echo).await.unwrap();
     let gateway = Gateway::with(&[&peer], |policy| {
         limit(|breaker| breaker.max_connections = 1)(policy);
-        policy.timeouts.request = SHORT;
+        policy.timeouts.request = 4 * SHORT;
     });
     let mut tunnel = gateway.client().await;
     tunnel.send(UPGRADE).await;

@@ -135,7 +135,7 @@ async fn how_a_tls_handshake_fails_is_told() {
     ] {
         let peer = Peer::start(Script::on_connection(steps)).await.unwrap();
         let mut policy = Policy::default();
-        policy.timeouts.connect = SHORT;
+        policy.timeouts.connect = 4 * SHORT;
         policy.upstream_mut().tls = authority.verifies(NAME);
         let gateway = Setup::to(&[peer.address()], policy).start();
         let advice = asked(&gateway, get("/")).await;

@@ -219,7 +219,7 @@ async fn with_nothing_ready_a_draining_endpoint_serves() {
     let gateway = Gateway::before(&[&one]);
     gateway.now_has([(&one, Draining)]);
     for _ in 0..3 {
-        gateway.ask(post("/", "body")).await.described();
+        gateway.ask(get("/")).await.described();
     }
     assert_eq!(one.connections(), 1);
     gateway.now_has([(&one, Draining), (&two, Ready)]);

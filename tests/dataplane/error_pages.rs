@@ -126,6 +126,8 @@ async fn the_connection_of_an_error_that_is_not_shown_is_used_again() {
     let peer = peer(Fault::Unavailable).await;
     let gateway = Gateway::with(&[&peer], |policy| {
         policy.error_pages = pages(PageSource::All, &[TEXT]);
+        // Kept ones serve it, however long ago they were used.
+        policy.retry.non_idempotent = true;
         policy.upstream_mut().circuit_breaker = Some(CircuitBreaker {
             max_connections: 1,
             ..CircuitBreaker::default()

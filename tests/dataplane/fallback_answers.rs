@@ -159,7 +159,7 @@ async fn the_fallback_has_attempts_of_its_own_under_its_own_policy() {
     by.once(Fault::StallBeforeHead);
     let setup = backed(&own, &by, |policy| policy.retry.attempts = 1);
     let gateway = setup
-        .backed_under(|policy| policy.retry.per_try = Some(SHORT))
+        .backed_under(|policy| policy.retry.per_try = Some(4 * SHORT))
         .start();
     let (answer, entry) = gateway.outcome(get("/")).await;
     assert_eq!(answer.status, 200);
@@ -185,7 +185,7 @@ async fn the_time_for_a_request_is_the_routes_whoever_answers() {
     assert_eq!((entry.attempts.len(), by.connections()), (1, 0));
 
     let gateway = backed(&own, &by, |policy| {
-        policy.timeouts.request = SHORT * 2;
+        policy.timeouts.request = SHORT * 6;
         policy.retry.per_try = Some(SHORT);
         policy.retry.attempts = 1;
     });

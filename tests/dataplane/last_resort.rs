@@ -53,6 +53,8 @@ async fn pass_on(listener: TcpListener, behind: SocketAddr) {
 async fn one_in_use(places: &[Place; 3], authority: &Authority, attempts: u8) -> Gateway {
     let mut policy = Policy::default();
     policy.retry.attempts = attempts;
+    // A handshake has to fit into the wait for one that is ejected, however slow this machine is.
+    policy.retry.backoff_max = Duration::from_secs(10);
     let upstream = policy.upstream_mut();
     upstream.outlier_detection.ejection.base = Duration::from_secs(300);
     upstream.tls = authority.verifies(NAME);

@@ -148,10 +148,15 @@ async fn waiting_for_an_ejected_one_leaves_time_for_the_one_that_there_is() {
             limit(policy);
         };
         let (gateway, _gone, stays) = one_ejected(faults, change).await;
-        stays.from_now_on([Fault::ResetAfterRequest, Fault::Echo]);
-        let (answer, entry) = gateway.outcome(get("/")).await;
-        assert_eq!(answer.status, 200, "{entry:?}");
-        assert_eq!(entry.endpoints(), [stays.address(); 2]);
+        // What is left is some milliseconds, which a machine may need for itself.
+        for round in 0.. {
+            stays.from_now_on([Fault::ResetAfterRequest, Fault::Echo]);
+            let (answer, entry) = gateway.outcome(get("/")).await;
+            if (answer.status, entry.endpoints()) == (200, vec![stays.address(); 2]) {
+                break;
+            }
+            assert!(round < 10, "{entry:?}");
+        }
     }
 }
 

@@ -256,7 +256,7 @@ async fn stops_for_want_of_time(limit: impl Fn(&mut Policy), time: Duration, sto
     let peer = endpoints(2, Fault::StallBeforeHead).await;
     let gateway = Gateway::with(&[&peer], |policy| {
         limit(policy);
-        policy.retry.per_try = Some(time - Duration::from_millis(5));
+        policy.retry.per_try = Some(time - Duration::from_millis(9));
     });
     let (answer, entry) = gateway.outcome(get("/")).await;
     assert_eq!((answer.status, peer.connections()), (504, 1));

@@ -140,15 +140,15 @@ async fn a_tunnel_in_which_nothing_moves_ends_after_its_limit() {
 async fn the_limits_of_requests_do_not_end_a_tunnel() {
     let peer = Peer::start(Fault::Echo).await.unwrap();
     let gateway = Gateway::with(&[&peer], |policy| {
-        policy.timeouts.request = SHORT;
-        policy.timeouts.read = SHORT;
-        policy.timeouts.send = SHORT;
+        policy.timeouts.request = 4 * SHORT;
+        policy.timeouts.read = 4 * SHORT;
+        policy.timeouts.send = 4 * SHORT;
     });
     let mut client = gateway.client().await;
     client.send(OTHER_UPGRADE).await;
     assert_eq!(client.head().await.status, 101);
     // The time is what is tested here.
-    tokio::time::sleep(2 * SHORT).await;
+    tokio::time::sleep(5 * SHORT).await;
     client.send("late").await;
     assert_eq!(client.bytes(4).await, b"late");
 }

@@ -174,8 +174,8 @@ async fn an_endpoint_that_does_not_take_the_upload_is_504_connection_write_timeo
 async fn an_upload_may_take_longer_than_the_request_limit() {
     let peer = endpoints(2, Fault::Echo).await;
     let gateway = Gateway::with(&[&peer], |policy| {
-        policy.timeouts.request = SHORT;
-        policy.retry.per_try = Some(SHORT);
+        policy.timeouts.request = 4 * SHORT;
+        policy.retry.per_try = Some(4 * SHORT);
     });
     let mut client = gateway.client().await;
     client
@@ -183,7 +183,7 @@ async fn an_upload_may_take_longer_than_the_request_limit() {
         .await;
     for _ in 0..4 {
         // The pace of the client is what is tested here.
-        tokio::time::sleep(SHORT / 2).await;
+        tokio::time::sleep(3 * SHORT / 2).await;
         client.send("ab").await;
     }
     assert_eq!(client.answer("POST").await.described()["body_bytes"], 8);

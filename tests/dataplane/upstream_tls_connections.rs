@@ -16,7 +16,9 @@ async fn requests_one_after_the_other_share_one_handshake() {
     let authority = Authority::new();
     let peer = Peer::start(Fault::Echo).await.unwrap();
     let front = good(&authority, &peer).await;
-    let gateway = to(front.address, trusting(&authority));
+    let mut policy = trusting(&authority);
+    policy.retry.non_idempotent = true;
+    let gateway = to(front.address, policy);
     for _ in 0..5 {
         gateway.ask(get("/")).await.described();
         gateway.ask(post("/", "body")).await.described();

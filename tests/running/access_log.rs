@@ -1,12 +1,15 @@
 //! The access log on stdout.
 
 use std::io::{BufRead, BufReader, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use serde_json::Value;
 
 use crate::http::get;
 use crate::manifests::Manifests;
-use crate::program::Program;
+use crate::program::{PATIENCE, Program};
 use crate::upstream::{Answers, Upstream};
 
 #[test]
@@ -40,27 +43,41 @@ fn each_request_is_a_line_that_is_written_before_the_end() {
 #[test]
 fn a_reader_that_does_not_read_costs_lines_and_never_requests() {
     let manifests = Manifests::empty();
-    let (program, mut stdout) = Program::standalone_logging(manifests.path(), &[]);
+    let (program, stdout) = Program::standalone_logging(manifests.path(), &[]);
     let path = format!("/{}", "a".repeat(8000));
     // The pipe, the buffers of two workers and what is being written hold less than 1 MiB.
     for _ in 0..200 {
         assert_eq!(get(program.http, "shop.example", &path).status, 404);
     }
     assert_eq!(program.probe("/readyz").status, 200);
-    let metrics = program.probe("/metrics").body;
-    let dropped = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix("bywash_access_log_dropped_lines_total "));
-    let dropped: u64 = dropped.unwrap().parse().unwrap();
-    assert!(dropped > 0, "{metrics}");
+    assert!(dropped(&program) > 0);
 
+    // Once it reads, each request is a line or counted as none.
+    let read = Arc::new(AtomicU64::new(0));
+    let reading = std::thread::spawn({
+        let read = Arc::clone(&read);
+        move || {
+            let lines = BufReader::new(stdout).lines().map(Result::unwrap);
+            let whole = lines.filter(|line| serde_json::from_str::<Value>(line).is_ok());
+            for _ in whole {
+                read.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    });
+    let told = || read.load(Ordering::Relaxed) + dropped(&program);
+    let deadline = Instant::now() + PATIENCE;
+    while told() != 200 {
+        assert!(Instant::now() < deadline, "{} of 200", told());
+    }
     program.signal("TERM");
-    let mut log = String::new();
-    stdout.read_to_string(&mut log).unwrap();
-    let lines = log
-        .lines()
-        .filter(|line| serde_json::from_str::<Value>(line).is_ok());
-    assert_eq!(lines.count() as u64 + dropped, 200);
+    reading.join().unwrap();
+}
+
+fn dropped(program: &Program) -> u64 {
+    let metrics = program.probe("/metrics").body;
+    let name = "bywash_access_log_dropped_lines_total ";
+    let count = metrics.lines().find_map(|line| line.strip_prefix(name));
+    count.unwrap().parse().unwrap()
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn answered(program: &Program, upstream: &Upstream, (time, requests): (Duration,
 fn timeouts_of_an_app_whose_answers_became_much_slower_are_told_as_likely_overload() {
     let upstream = Upstream::start("cart", Answers::AtOnce);
     let manifests = Manifests::routing(HOST, upstream.address);
-    manifests.write("policy.yaml", &policy("timeouts: {request: 3s}"));
+    manifests.write("policy.yaml", &policy("timeouts: {request: 6s}"));
     let program = Program::standalone(manifests.path(), &[]);
     processed(&program);
     answered(&program, &upstream, USUAL);

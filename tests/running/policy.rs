@@ -207,12 +207,16 @@ fn an_endpoint_that_its_probes_find_down_gets_no_requests_until_they_find_it_up(
     let told = program.said("endpoint is down by its probe");
     assert_eq!(told["why"], "it answered with status 200");
     assert_eq!(told["endpoint"], upstream.address.to_string());
+    // It is said before it is so.
+    let down = "bywash_upstream_endpoints{upstream=\"shop/shop:80\",state=\"down\"}";
+    program.counted(&format!("{down} 1"));
     let answer = get(program.http, HOST, "/");
     assert_eq!(answer.status, 503, "{answer:?}");
     assert!(answer.head.contains("error=destination_unavailable"));
 
     manifests.write("policy.yaml", &expecting(200));
     program.said("endpoint is up again by its probe");
+    program.counted(&format!("{down} 0"));
     assert_eq!(get(program.http, HOST, "/").body, "cart");
 }
 

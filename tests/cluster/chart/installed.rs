@@ -310,11 +310,14 @@ impl Edge {
 
     /// Waits until other Pods are there and none of the earlier ones, and says which.
     async fn replaced(&self, earlier: &BTreeSet<String>, flag: Option<&str>) -> BTreeSet<String> {
-        let replicas = self.replicas().await;
-        assert!(
-            replicas.len() == 2 && replicas.is_disjoint(earlier),
-            "{replicas:?} {earlier:?}"
-        );
+        let replicas = eventually("other Pods alone", SOON, async || {
+            let replicas = self.replicas().await;
+            let others = replicas.len() == 2 && replicas.is_disjoint(earlier);
+            others
+                .then_some(replicas.clone())
+                .ok_or(format!("{replicas:?} {earlier:?}"))
+        })
+        .await;
         for pod in self.pods().await {
             if replicas.contains(&pod.name_any()) {
                 let container = pod.spec.unwrap().containers.remove(0);

@@ -136,9 +136,10 @@ impl<'a> Edge<'a> {
         let (node, helm) = (Node::start(shop).await, Helm::of(NEWER, shop));
         let mut values = values(shop);
         let controller = &mut values["controller"];
-        // Longer than the balancer's second; then what is in flight has 6 s, and 5 s are for saying goodbye.
-        controller["drainDelaySeconds"] = json!(3);
-        controller["terminationGracePeriodSeconds"] = json!(14);
+        // Longer than the balancer's second, also on a slow machine; then what is in flight has 6 s, and 5 s
+        // are for saying goodbye.
+        controller["drainDelaySeconds"] = json!(10);
+        controller["terminationGracePeriodSeconds"] = json!(21);
         controller["readinessProbe"] = json!({"periodSeconds": 1});
         let class = controller["ingressClassResource"]["name"].clone();
         let class = class.as_str().unwrap();

@@ -1,8 +1,9 @@
 //! The definition of GatewayPolicy, installed as an installation would have it.
 
+use bywash::api::policy::GatewayPolicy;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Client;
-use kube::api::{Api, PostParams};
+use kube::api::{Api, ListParams, PostParams};
 
 use crate::wait::{SOON, eventually};
 
@@ -17,10 +18,13 @@ pub(super) async fn install(client: &Client) {
         let conditions = definition.status.and_then(|status| status.conditions);
         let conditions = conditions.unwrap_or_default();
         let established = |it: &_| is_established(it);
-        match conditions.iter().any(established) {
-            true => Ok(()),
-            false => Err(format!("{conditions:?}")),
+        if !conditions.iter().any(established) {
+            return Err(format!("{conditions:?}"));
         }
+        // It may say so a moment before that holds.
+        let served = Api::<GatewayPolicy>::all(client.clone());
+        let listed = served.list(&ListParams::default()).await;
+        listed.map(drop).map_err(|error| error.to_string())
     })
     .await;
 }
