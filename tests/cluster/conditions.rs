@@ -112,7 +112,7 @@ async fn what_one_replica_sees_stands_on_the_resources_until_it_is_repaired() {
         message.contains("at web-0 (") && message.contains("Request id"),
         "{message}"
     );
-    let event = shop.event(&ingress, "were answered 502").await;
+    let event = shop.event(&ingress, "answered 502").await;
     assert_eq!(event.reason.as_deref(), Some("ConnectionRefused"));
     eventually("error on the ports", SOON, async || {
         let error = port_error(&shop).await;
