@@ -17,9 +17,11 @@ demo:
 	@.ci/tools $(BUILD_TOOLS)
 	$(CARGO) run --release -- demo
 
-# The program of the image: one file that needs no library.
+# The program of the image: one file that needs no library. Addresses to correct at its start are a bitmap in
+# place of a table of 24 bytes each.
 static:
-	$(CARGO) rustc --locked --profile dist --bin bywash -- -C target-feature=+crt-static
+	$(CARGO) rustc --locked --profile dist --bin bywash -- -C target-feature=+crt-static \
+	  -C link-arg=-Wl,-z,pack-relative-relocs
 
 # The image without an engine or a base image; `docker load` and `ctr images import` take it.
 image: static

@@ -15,7 +15,8 @@ pub(crate) fn static_program() -> PathBuf {
     if profile.ends_with("release") {
         cargo.arg("--release");
     }
-    let output = cargo.args(["--", "-C", "target-feature=+crt-static"]);
+    let packed = "link-arg=-Wl,-z,pack-relative-relocs";
+    let output = cargo.args(["--", "-C", "target-feature=+crt-static", "-C", packed]);
     let output = output.output().unwrap();
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{complaint}");
