@@ -107,6 +107,55 @@ fn a_values_file_for_ingress_nginx_means_the_same_here() {
     );
 }
 
+/// As they stand in the values of ingress-nginx's chart itself.
+#[test]
+fn defaults_of_ingress_nginx_are_no_mistake() {
+    let objects = rendered(&json!({
+        "portNamePrefix": "",
+        "controller": {"unhealthyPodEvictionPolicy": "", "metrics": {"portName": "metrics"}},
+    }));
+    let budget = &only(&objects, "PodDisruptionBudget")["spec"];
+    assert_eq!(budget.get("unhealthyPodEvictionPolicy"), None);
+}
+
+#[test]
+fn each_service_says_whether_it_names_protocols_and_has_node_ports_where_it_may() {
+    let objects = rendered(&json!({"controller": {"service": {
+        "type": "ClusterIP", "nodePorts": {"http": 30080},
+        "internal": {
+            "enabled": true, "appProtocol": false, "type": "NodePort", "nodePorts": {"http": 30081},
+        },
+    }, "metrics": {"enabled": true, "service": {"nodePort": 30090}}}}));
+    let port = |name: &str| {
+        let services = all(&objects, "Service").into_iter();
+        let mut named = services.filter(|it| it["metadata"]["name"] == name);
+        named.next().unwrap()["spec"]["ports"][0].clone()
+    };
+    let (external, internal) = (port("bywash"), port("bywash-internal"));
+    assert_eq!(external["appProtocol"], "http");
+    assert_eq!(external.get("nodePort"), None);
+    assert_eq!(internal.get("appProtocol"), None);
+    assert_eq!(internal["nodePort"], 30081);
+    assert_eq!(port("bywash-metrics").get("nodePort"), None);
+}
+
+/// Of the status only "not at all" leaves the nodes out.
+#[test]
+fn without_a_service_the_addresses_of_nodes_are_written_unless_none_are() {
+    for (said, publishes) in [
+        (json!("true"), true),
+        (json!(true), true),
+        (json!("false"), false),
+        (json!(false), false),
+    ] {
+        let objects = rendered(&json!({"controller": {
+            "publishService": {"enabled": false}, "extraArgs": {"update-status": said},
+        }}));
+        let found = has_flag(&objects, "--publish-node-addresses");
+        assert_eq!(found, publishes, "{said}");
+    }
+}
+
 #[test]
 fn an_umbrella_chart_may_switch_it_and_has_globals_of_its_own() {
     let umbrella = tempfile::tempdir().unwrap();

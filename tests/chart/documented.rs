@@ -1,9 +1,9 @@
 //! What is said of the charts, in them and elsewhere, is what they do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::{env, fs};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::helm::{chart, directory, helm, versions};
 use crate::values::matrix;
@@ -69,6 +69,35 @@ fn every_value_has_a_description() {
         };
         let described = row.split_once("` | ").unwrap().1;
         assert!(!described.starts_with('|'), "no description: {line}");
+    }
+}
+
+/// What may not be null cannot be left empty either, so that no template meets what is not there.
+#[test]
+fn what_has_a_default_and_may_not_be_null_is_required() {
+    let schema: Value = serde_json::from_str(&read("bywash", "values.schema.json")).unwrap();
+    required(&schema, &schema, &yaml("bywash", "values.yaml"), "");
+}
+
+fn required(whole: &Value, schema: &Value, values: &Value, path: &str) {
+    let (Some(properties), Some(values)) = (schema["properties"].as_object(), values.as_object())
+    else {
+        return;
+    };
+    for (key, value) in values {
+        let path = format!("{path}.{key}");
+        let of_key = &properties[key];
+        let reference = of_key["$ref"].as_str();
+        let resolved = match reference.and_then(|it| it.strip_prefix('#')) {
+            Some(pointer) => whole.pointer(pointer).unwrap(),
+            None => of_key,
+        };
+        let has = |list: &Value, it: Value| list.as_array().is_some_and(|list| list.contains(&it));
+        let nullable = has(&resolved["type"], json!("null")) || has(&resolved["enum"], Value::Null);
+        if !nullable {
+            assert!(has(&schema["required"], json!(key)), "{path}");
+        }
+        required(whole, of_key, value, &path);
     }
 }
 
@@ -157,9 +186,7 @@ fn definition() -> Value {
 #[test]
 fn the_chart_of_definitions_renders_the_definition_as_it_is() {
     let crds = chart("bywash-crds");
-    let objects = helm()
-        .template_of(&crds, &serde_json::json!({}), &[])
-        .unwrap();
+    let objects = helm().template_of(&crds, &json!({}), &[]).unwrap();
     assert!(objects == [definition()], "it differs from `bywash crds`");
     let file = read("bywash-crds", "templates/gatewaypolicies.bywash.dev.yaml");
     assert!(!file.contains("{{"), "Helm would read it as a template");
@@ -169,11 +196,7 @@ fn the_chart_of_definitions_renders_the_definition_as_it_is() {
 #[test]
 fn the_chart_carries_the_definition_for_first_installs() {
     let objects = helm()
-        .template_of(
-            &chart("bywash"),
-            &serde_json::json!({}),
-            &["--include-crds"],
-        )
+        .template_of(&chart("bywash"), &json!({}), &["--include-crds"])
         .unwrap();
     let definitions = crate::helm::all(&objects, "CustomResourceDefinition");
     assert!(
@@ -182,12 +205,16 @@ fn the_chart_carries_the_definition_for_first_installs() {
     );
 }
 
-#[test]
-fn the_flags_of_the_chart_are_flags_of_the_program() {
+/// What `bywash run` takes.
+fn program() -> clap::Command {
     use bywash::config::flags::{ClusterFlags, ServingFlags};
     use clap::Args;
-    let program = ServingFlags::augment_args(clap::Command::new("run"));
-    let program = ClusterFlags::augment_args(program);
+    ClusterFlags::augment_args(ServingFlags::augment_args(clap::Command::new("run")))
+}
+
+#[test]
+fn the_flags_of_the_chart_are_flags_of_the_program() {
+    let program = program();
     let known: BTreeSet<_> = program
         .get_arguments()
         .filter_map(|it| it.get_long())
@@ -196,6 +223,59 @@ fn the_flags_of_the_chart_are_flags_of_the_program() {
         for flag in crate::helm::flags(&crate::helm::rendered(&values)) {
             let flag = flag.trim_start_matches("--").split('=').next().unwrap();
             assert!(known.contains(flag), "{name}: --{flag}");
+        }
+    }
+}
+
+/// So that no Pod is made that its own command line ends.
+#[test]
+fn extra_arguments_are_flags_of_the_program_or_reach_a_sentence() {
+    let schema: Value = serde_json::from_str(&read("bywash", "values.schema.json")).unwrap();
+    let known = &schema["properties"]["controller"]["properties"]["extraArgs"]["properties"];
+    let replacements = crate::refused::replacements().into_iter();
+    let refused: BTreeSet<String> = replacements
+        .filter_map(|(path, _)| {
+            path.strip_prefix("controller.extraArgs.")
+                .map(str::to_owned)
+        })
+        .collect();
+    let mut wanted: BTreeMap<String, Value> = program()
+        .get_arguments()
+        .map(|it| {
+            let definition = match it.get_action() {
+                clap::ArgAction::SetTrue => "switch",
+                _ => "flag",
+            };
+            let schema = json!({"$ref": format!("#/definitions/{definition}")});
+            (it.get_long().unwrap().to_owned(), schema)
+        })
+        .collect();
+    wanted.extend(refused.into_iter().map(|flag| (flag, json!({}))));
+    assert_eq!(known, &json!(wanted));
+}
+
+/// The template names the flags without a value.
+#[test]
+fn a_flag_without_a_value_is_given_or_not() {
+    let switches = program();
+    let switches = switches
+        .get_arguments()
+        .filter(|it| matches!(it.get_action(), clap::ArgAction::SetTrue))
+        .map(|it| it.get_long().unwrap())
+        .filter(|flag| *flag != "publish-node-addresses");
+    for flag in switches {
+        for (value, given) in [
+            (json!(true), true),
+            (json!("true"), true),
+            (json!(""), true),
+            (json!(false), false),
+            (json!("false"), false),
+        ] {
+            let values = json!({"controller": {"extraArgs": {flag: value}}});
+            let flags = crate::helm::flags(&crate::helm::rendered(&values));
+            let found = flags.iter().filter(|it| it.contains(flag));
+            let wanted = given.then(|| format!("--{flag}"));
+            assert!(found.eq(wanted.as_ref()), "{values}: {flags:?}");
         }
     }
 }

@@ -11,7 +11,7 @@ fn at(path: &str, value: Value) -> Value {
 }
 
 /// The values of ingress-nginx without a counterpart, with what the chart says instead.
-fn replacements() -> Vec<(String, String)> {
+pub(crate) fn replacements() -> Vec<(String, String)> {
     let template = std::fs::read_to_string(chart("bywash").join("templates/_refuse.tpl")).unwrap();
     let (_, list) = template
         .split_once("\"bywash.replacements\" -}}\n")
@@ -51,6 +51,51 @@ fn what_is_switched_off_or_empty_says_nothing() {
             "opentelemetry": {"enabled": false}, "keda": {"enabled": false, "minReplicas": 1},
         },
     }));
+}
+
+/// "No" is a setting too, and the usual way to write a flag without a value is an empty one.
+#[test]
+fn a_map_of_settings_or_a_flag_says_something_whatever_its_value_is() {
+    for (path, value) in [
+        ("controller.config", json!({"ssl-redirect": false})),
+        ("controller.config", json!({"proxy-body-size": 0})),
+        ("controller.configAnnotations", json!({"a": ""})),
+        ("controller.addHeaders", json!({"a": ""})),
+        ("controller.proxySetHeaders", json!({"a": ""})),
+        ("tcp", json!({"22": ""})),
+        ("udp", json!({"53": ""})),
+        ("controller.extraArgs.enable-ssl-passthrough", json!("")),
+        (
+            "controller.extraArgs.watch-ingress-without-class",
+            json!(""),
+        ),
+        ("controller.extraArgs.enable-ssl-passthrough", json!(false)),
+        ("controller.extraArgs.publish-node-addresses", Value::Null),
+    ] {
+        let said = refused(&at(path, value));
+        assert!(said.contains(&format!("  {path}: ")), "{path}: {said}");
+    }
+}
+
+/// Helm takes out of the values what is null.
+#[test]
+fn a_section_without_anything_in_it_is_named() {
+    for (path, sentence) in [
+        ("controller", "missing property 'controller'"),
+        ("rbac", "missing property 'rbac'"),
+        (
+            "controller.metrics",
+            "'/controller': missing property 'metrics'",
+        ),
+        ("controller.kind", "'/controller': missing property 'kind'"),
+        (
+            "controller.service.internal",
+            "'/controller/service': missing property 'internal'",
+        ),
+    ] {
+        let said = refused(&at(path, Value::Null));
+        assert!(said.contains(sentence), "{path}: {said}");
+    }
 }
 
 #[test]
@@ -102,9 +147,24 @@ fn unknown_and_wrong_values_are_refused_by_name() {
             "'/rbac/secretAccess': value must be one of 'cluster', 'namespaces'",
         ),
         (
-            "controller.extraArgs.allow",
+            "controller.extraArgs.log-level",
             json!(["a"]),
-            "'/controller/extraArgs/allow': got array, want",
+            "'/controller/extraArgs/log-level': got array, want",
+        ),
+        (
+            "controller.extraArgs.v",
+            json!(2),
+            "'/controller/extraArgs': additional properties 'v' not allowed",
+        ),
+        (
+            "controller.extraArgs.allow-external-name",
+            json!("yes"),
+            "'/controller/extraArgs/allow-external-name': value must be one of true",
+        ),
+        (
+            "controller.extraArgs.trusted-proxies",
+            json!(""),
+            "'/controller/extraArgs/trusted-proxies': minLength",
         ),
     ] {
         let said = refused(&at(path, value));

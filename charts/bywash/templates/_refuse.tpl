@@ -7,10 +7,33 @@
 {{- else if . -}}true{{- end -}}
 {{- end -}}
 
+{{/*
+"true" if the value at a path is said: takes values and path. A flag is said by its name, as enable-ssl-passthrough is
+with an empty value; a map of settings by any setting, because there "false" means something too.
+*/}}
+{{- define "bywash.said" -}}
+{{- $keys := splitList "." .path -}}
+{{- $section := .values -}}
+{{- range initial $keys -}}
+{{- if kindIs "map" $section -}}{{- $section = get $section . -}}{{- end -}}
+{{- end -}}
+{{- if kindIs "map" $section -}}
+{{- $value := get $section (last $keys) -}}
+{{- if hasPrefix "controller.extraArgs." .path -}}
+{{- if hasKey $section (last $keys) -}}true{{- end -}}
+{{- else if has .path (list "tcp" "udp" "controller.config" "controller.configAnnotations" "controller.addHeaders" "controller.proxySetHeaders") -}}
+{{- if $value -}}true{{- end -}}
+{{- else -}}
+{{- include "bywash.says" $value -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Values of ingress-nginx's chart that have no counterpart, and what to write instead. */}}
 {{- define "bywash.replacements" -}}
 tcp: Bywash serves HTTP and HTTPS; put a Service of type LoadBalancer in front of TCP
 udp: Bywash serves HTTP and HTTPS; put a Service of type LoadBalancer in front of UDP
+portNamePrefix: leave it out; there are no ports for TCP and UDP
 dhParam: leave it out; only key exchanges over elliptic curves are offered
 defaultBackend: write spec.defaultBackend of an Ingress, or errorPages of a GatewayPolicy
 podSecurityPolicy: label the namespace with pod-security.kubernetes.io/enforce
@@ -78,11 +101,7 @@ controller.extraArgs.publish-node-addresses: write controller.publishService.ena
 {{- define "bywash.refuse" -}}
 {{- $problems := list -}}
 {{- range $path, $instead := include "bywash.replacements" . | fromYaml -}}
-{{- $value := $.Values -}}
-{{- range splitList "." $path -}}
-{{- if kindIs "map" $value -}}{{- $value = get $value . -}}{{- else -}}{{- $value = "" -}}{{- end -}}
-{{- end -}}
-{{- if include "bywash.says" $value -}}
+{{- if include "bywash.said" (dict "values" $.Values "path" $path) -}}
 {{- $problems = append $problems (printf "%s: %s" $path $instead) -}}
 {{- end -}}
 {{- end -}}

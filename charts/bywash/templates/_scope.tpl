@@ -25,7 +25,7 @@
 {{/* "true" where the addresses of nodes are published; those of all namespaces need a right on nodes for it. */}}
 {{- define "bywash.publishesNodes" -}}
 {{- $extra := default dict .Values.controller.extraArgs -}}
-{{- $said := or (hasKey $extra "publish-address") (hasKey $extra "update-status") -}}
+{{- $said := or (hasKey $extra "publish-address") (eq (get $extra "update-status" | toString) "false") -}}
 {{- if not (or (include "bywash.publishedService" .) $said) -}}true{{- end -}}
 {{- end -}}
 
@@ -66,10 +66,8 @@
 {{- with include "bywash.publishedService" . -}}{{- $_ := set $arguments "publish-service" . -}}{{- end -}}
 {{- if include "bywash.publishesNodes" . -}}{{- $_ := set $arguments "publish-node-addresses" "" -}}{{- end -}}
 {{- range $flag, $value := $controller.extraArgs -}}
-{{- if and (kindIs "bool" $value) (has $flag (list "access-log-query" "allow-external-name")) -}}
-{{- if $value -}}{{- $_ := set $arguments $flag "" -}}{{- end -}}
-{{- else if kindIs "invalid" $value -}}
-{{- $_ := set $arguments $flag "" -}}
+{{- if has $flag (list "access-log-query" "allow-external-name") -}}
+{{- if ne (toString $value) "false" -}}{{- $_ := set $arguments $flag "" -}}{{- end -}}
 {{- else if kindIs "string" $value -}}
 {{- $_ := set $arguments $flag $value -}}
 {{- else -}}

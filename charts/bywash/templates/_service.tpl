@@ -2,6 +2,8 @@
 {{- define "bywash.service" -}}
 {{- $service := .service -}}
 {{- $controller := .root.Values.controller -}}
+{{- $appProtocol := hasKey $service "appProtocol" | ternary $service.appProtocol $controller.service.appProtocol -}}
+{{- $nodePorts := eq .type "ClusterIP" | ternary dict $service.nodePorts -}}
 apiVersion: v1
 kind: Service
 metadata:
@@ -33,10 +35,10 @@ spec:
     port: {{ get $service.ports $port }}
     targetPort: {{ get $service.targetPorts $port }}
     protocol: TCP
-    {{- if $controller.service.appProtocol }}
+    {{- if $appProtocol }}
     appProtocol: {{ $port }}
     {{- end }}
-    {{- with get $service.nodePorts $port }}
+    {{- with get (default dict $nodePorts) $port }}
     nodePort: {{ . }}
     {{- end }}
   {{- end }}
