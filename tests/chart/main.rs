@@ -24,4 +24,5 @@ mod carried_over;
 mod documented;
 mod refused;
 mod rendered;
+mod replaced;
 mod rights;

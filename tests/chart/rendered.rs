@@ -9,27 +9,6 @@ fn pod(objects: &[Value], kind: &str) -> Value {
 }
 
 #[test]
-fn a_deployment_of_two_replaces_its_pods_one_after_the_other() {
-    let objects = rendered(&json!({}));
-    let spec = &only(&objects, "Deployment")["spec"];
-    assert_eq!(spec["replicas"], 2);
-    assert_eq!(
-        spec["strategy"]["rollingUpdate"],
-        json!({"maxSurge": 1, "maxUnavailable": 0})
-    );
-    assert_eq!(
-        only(&objects, "PodDisruptionBudget")["spec"]["minAvailable"],
-        1
-    );
-}
-
-#[test]
-fn one_replica_has_no_budget_that_would_hold_up_every_drain() {
-    let objects = rendered(&json!({"controller": {"replicaCount": 1}}));
-    assert!(all(&objects, "PodDisruptionBudget").is_empty());
-}
-
-#[test]
 fn a_daemon_set_takes_the_ports_of_its_nodes() {
     let objects = rendered(&json!({"controller": {
         "kind": "DaemonSet", "hostPort": {"enabled": true, "ports": {"https": 8443}},
