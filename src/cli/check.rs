@@ -177,6 +177,9 @@ impl Check {
             complete: self.complete,
         };
         let reading = read(&texts);
+        if reading.is_empty() {
+            return Err(self.nothing_to_check());
+        }
         let mut checked = files::check(&reading, &around, &settings)?;
         checked.files = texts.len();
         if let (Some(with), Some(before)) = (&self.diff, &before) {
@@ -195,6 +198,16 @@ impl Check {
                 false => ExitCode::SUCCESS,
             },
         )
+    }
+
+    /// Nothing was said, such as by a chart that could not be rendered: that is never "nothing is wrong".
+    fn nothing_to_check(&self) -> Failure {
+        let name = |path: &PathBuf| match path == Path::new(STDIN) {
+            true => "the standard input".to_owned(),
+            false => path.display().to_string(),
+        };
+        let names: Vec<String> = self.paths.iter().map(name).collect();
+        Failure::sentence(&format!("there is no manifest in {}", names.join(", ")))
     }
 
     fn before(&self, with: &Path, scope: &Scope) -> Result<Before, Failure> {

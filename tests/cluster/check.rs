@@ -197,7 +197,7 @@ async fn who_may_not_read_the_cluster_is_told_what_is_missing() {
     );
     let files = folder.path().display().to_string();
     let (code, _, complaint) = check(&shop, User::Stranger, &[&files, "--diff=cluster"]);
-    assert_eq!(code, Some(1));
+    assert_eq!(code, Some(2));
     assert!(
         complaint.contains("you may not list ingresses.networking.k8s.io"),
         "{complaint}"

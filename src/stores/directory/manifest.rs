@@ -312,7 +312,8 @@ fn is_list(value: &Value) -> bool {
         .get("kind")
         .and_then(Value::as_str)
         .unwrap_or_default();
-    kind.ends_with("List") && value.get("items").is_some_and(Value::is_array)
+    // Nothing but a list is called so, and an empty one may be written without items.
+    kind == "List" || (kind.ends_with("List") && value.get("items").is_some_and(Value::is_array))
 }
 
 /// The kind, if it is one that is read; in whichever version of its group.

@@ -134,6 +134,13 @@ pub fn read(texts: &[Text], namespace: Option<&str>) -> Reading {
     reading
 }
 
+impl Reading {
+    /// Whether there is no object in it, not even one that cannot be read or is of another kind.
+    pub fn is_empty(&self) -> bool {
+        self.written.is_empty() && self.others == 0 && self.view.findings.is_empty()
+    }
+}
+
 impl Written {
     /// Where the field stands that a JSON pointer leads to, or what is nearest above it.
     pub fn place(&self, pointer: &str) -> FilePosition {
@@ -200,6 +207,24 @@ mod tests {
         assert_eq!(given("replicas: 2\n", true).passed_over.len(), 1);
         let named = given("replicas: 2\n", false);
         assert_eq!((named.passed_over.len(), named.view.findings.len()), (0, 1));
+    }
+
+    #[test]
+    fn without_an_object_there_is_nothing_in_it() {
+        for content in [
+            "",
+            "# nothing\n---\n---\n",
+            "apiVersion: v1\nkind: List\nitems: null\n",
+            "apiVersion: v1\nkind: List\n",
+            "apiVersion: v1\nkind: List\nitems: []\n",
+        ] {
+            assert!(given(content, false).is_empty(), "{content:?}");
+        }
+        assert!(given("replicas: 2\n", true).is_empty());
+        let other = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n";
+        for content in [SERVICE, other, "replicas: 2\n", "a: {\n"] {
+            assert!(!given(content, false).is_empty(), "{content:?}");
+        }
     }
 
     #[test]
