@@ -28,6 +28,7 @@ use problem::{Checked, Difference};
 
 mod before;
 mod compare;
+mod destination;
 mod diff;
 mod fields;
 mod files;
@@ -36,6 +37,7 @@ mod installation;
 mod item;
 mod json;
 mod junit;
+mod pages;
 mod problem;
 mod reference;
 mod references;

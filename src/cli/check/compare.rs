@@ -6,8 +6,11 @@ use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use serde::Serialize;
 
 use crate::routing::host::HostPattern;
-use crate::routing::snapshot::{Certificate, Route, Snapshot, Target, VirtualHost};
+use crate::routing::snapshot::{Certificate, Route, Snapshot, Target, UpstreamId, VirtualHost};
 use crate::translate::effective;
+
+use super::destination::Services;
+use super::pages;
 
 /// One thing that changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -46,6 +49,8 @@ pub(super) type PortNames = BTreeMap<String, String>;
 pub(super) struct Comparison<'a> {
     pub(super) before: &'a Snapshot,
     pub(super) after: &'a Snapshot,
+    /// Those before and after.
+    pub(super) services: (Services<'a>, Services<'a>),
     pub(super) names: &'a PortNames,
 }
 
@@ -131,21 +136,35 @@ impl Comparison<'_> {
                 });
             }
         };
-        add(
-            ChangeKind::Retargeted,
-            None,
-            self.target(before),
-            self.target(after),
-        );
-        add(
-            ChangeKind::Fallback,
-            None,
-            self.fallback(before),
-            self.fallback(after),
-        );
-        for ((section, before), (_, after)) in values(before).into_iter().zip(values(after)) {
-            let (before, after) = differing(&before, &after);
-            add(ChangeKind::Policy, Some(section), before, after);
+        let words = (self.target(before), self.target(after));
+        let (one, other) = self.behind(words, (upstream(before), upstream(after)));
+        add(ChangeKind::Retargeted, None, one, other);
+        let words = (self.fallback(before), self.fallback(after));
+        let (one, other) = self.behind(words, (stands_in(before), stands_in(after)));
+        add(ChangeKind::Fallback, None, one, other);
+        for ((section, one), (_, other)) in values(before).into_iter().zip(values(after)) {
+            let (one, other) = match section {
+                "errorPages" if one == other => pages::differing(&before.policy, &after.policy),
+                _ => differing(&one, &other),
+            };
+            add(ChangeKind::Policy, Some(section), one, other);
+        }
+    }
+
+    /// Words for two upstreams, with what is behind their Service where it is the same one and that differs.
+    fn behind(
+        &self,
+        (before, after): (String, String),
+        upstreams: (Option<&UpstreamId>, Option<&UpstreamId>),
+    ) -> (String, String) {
+        let (Some(one), Some(other)) = upstreams else {
+            return (before, after);
+        };
+        let was = self.services.0.behind(&one.service);
+        let is = self.services.1.behind(&other.service);
+        match one.service != other.service || was == is {
+            true => (before, after),
+            false => (format!("{before} ({was})"), format!("{after} ({is})")),
         }
     }
 
@@ -180,12 +199,20 @@ fn rules(host: &VirtualHost) -> Rules<'_> {
         .collect()
 }
 
+fn upstream(route: &Route) -> Option<&UpstreamId> {
+    match &route.target {
+        Target::Upstream(id) => Some(id),
+        Target::Unavailable(_) => None,
+    }
+}
+
+fn stands_in(route: &Route) -> Option<&UpstreamId> {
+    route.fallback.as_ref().map(|it| &it.upstream)
+}
+
 fn values(route: &Route) -> Vec<(&'static str, String)> {
-    let upstream = match &route.target {
-        Target::Upstream(id) => &id.policy,
-        Target::Unavailable(_) => &route.policy.upstream,
-    };
-    effective(&route.policy, upstream)
+    let policy = upstream(route).map_or(&route.policy.upstream, |id| &id.policy);
+    effective(&route.policy, policy)
 }
 
 /// The values that differ, of two lists in the same order.
@@ -208,15 +235,18 @@ fn differing(before: &str, after: &str) -> (String, String) {
     (one.join(" "), other.join(" "))
 }
 
-/// As `openssl x509 -fingerprint` writes it, in short.
 fn fingerprint(certificate: Option<&Certificate>) -> String {
     let leaf = certificate.and_then(|it| it.chain.first());
-    let suite = TLS13_AES_128_GCM_SHA256.tls13();
-    let (Some(leaf), Some(suite)) = (leaf, suite) else {
-        return "the default certificate".to_owned();
+    leaf.map_or_else(|| "the default certificate".to_owned(), |leaf| digest(leaf))
+}
+
+/// As `openssl x509 -fingerprint` writes it, in short.
+pub(super) fn digest(bytes: &[u8]) -> String {
+    let Some(suite) = TLS13_AES_128_GCM_SHA256.tls13() else {
+        return String::new();
     };
     let mut hash = suite.common.hash_provider.start();
-    hash.update(leaf);
+    hash.update(bytes);
     let hash = hash.finish();
     let bytes: Vec<String> = hash
         .as_ref()

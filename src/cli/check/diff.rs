@@ -15,6 +15,7 @@ use crate::translate::{LastGood, Objects, Origin, Settings, translate};
 
 use super::before::Before;
 use super::compare::{Change, Comparison, PortNames};
+use super::destination::Services;
 use super::files::{Surroundings, joined};
 use super::references::{self, Known, Reference};
 
@@ -41,11 +42,12 @@ pub(super) fn changes(
             (one, other, settings.clone())
         }
     };
-    let [one, other] =
-        [one, other].map(|objects| translate(&objects, &settings, &LastGood::default()).snapshot);
+    let [before, after] =
+        [&one, &other].map(|objects| translate(objects, &settings, &LastGood::default()).snapshot);
     let comparison = Comparison {
-        before: &one,
-        after: &other,
+        before: &before,
+        after: &after,
+        services: (Services::of(&one), Services::of(&other)),
         names: &names,
     };
     comparison.changes()
