@@ -23,6 +23,7 @@ mod service_addresses;
 
 pub use endpoint_slice::endpoint_slice;
 pub use ingress::ingress;
+pub use metadata::policy_metadata;
 pub use service::service;
 
 /// What to write instead.

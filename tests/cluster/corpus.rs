@@ -4,6 +4,7 @@
 //! no word here; each is then spoilt in up to two places. `CORPUS_SEED` repeats a run, `CORPUS_SIZE`
 //! makes a longer one.
 
+use bywash::api::builtin::policy_metadata;
 use bywash::api::crd;
 use bywash::api::validation::Rulebook;
 use futures::StreamExt;
@@ -16,6 +17,7 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Map, Value, json};
 
 use crate::tenant::Tenant;
+use builtin::LONG;
 
 pub(crate) mod builtin;
 
@@ -44,11 +46,13 @@ async fn the_server_and_the_functions_decide_alike_about_generated_policies() {
     let answers: Vec<Option<Refusal>> = asked.buffered(AT_ONCE).collect().await;
     let mut differing = Vec::new();
     for (policy, refusal) in corpus.iter().zip(&answers) {
-        let violations = rulebook.violations(policy);
+        let metadata = serde_json::from_value(policy["metadata"].clone()).unwrap();
+        let mut violations = rulebook.violations(policy);
+        violations.extend(policy_metadata(&metadata));
         if violations.is_empty() != refusal.is_none() {
-            let spec = &policy["spec"];
+            let policy = policy.to_string().replace(&"y".repeat(LONG), "…");
             differing.push(format!(
-                "{spec}\n  server: {refusal:?}\n  here: {violations:?}"
+                "{policy}\n  server: {refusal:?}\n  here: {violations:?}"
             ));
         }
     }
@@ -104,6 +108,8 @@ async fn refusal(client: &Client, path: &str, object: &Value) -> Option<Refusal>
 struct Generator {
     random: StdRng,
     spec: Value,
+    /// Makes what all kinds have.
+    metadata: builtin::Generator,
     /// Whether values are what a careful author writes.
     careful: bool,
 }
@@ -114,6 +120,7 @@ impl Generator {
         Self {
             random: StdRng::seed_from_u64(seed),
             spec: crd::definition().pointer(spec).unwrap().clone(),
+            metadata: builtin::Generator::new(seed, 0.03),
             careful: false,
         }
     }
@@ -129,10 +136,12 @@ impl Generator {
             let place = places.choose(&mut self.random).unwrap().clone();
             self.spoil(spec.pointer_mut(&place).unwrap());
         }
+        let mut metadata = self.metadata.metadata(&[]);
+        metadata["namespace"] = namespace.into();
         json!({
             "apiVersion": "bywash.dev/v1alpha1",
             "kind": "GatewayPolicy",
-            "metadata": {"name": "generated", "namespace": namespace},
+            "metadata": metadata,
             "spec": spec,
         })
     }

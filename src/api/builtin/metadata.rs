@@ -2,6 +2,8 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use crate::api::validation::Violation;
+
 use super::{Faults, Form, names, step};
 
 /// The most bytes of all annotations.
@@ -28,6 +30,13 @@ pub(super) fn namespaced(metadata: &ObjectMeta, name: Form, faults: &mut Faults)
             faults.refuse_at("annotations", "all of them together hold at most 256 KiB");
         }
     });
+}
+
+/// What an API server would refuse the metadata of a GatewayPolicy for; its schema and rules say nothing of it.
+pub fn policy_metadata(metadata: &ObjectMeta) -> Vec<Violation> {
+    let mut faults = Faults::default();
+    namespaced(metadata, names::subdomain, &mut faults);
+    faults.found
 }
 
 /// Key and value of a label, or of a selector.

@@ -3,6 +3,8 @@
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::api::networking::v1::IngressClass;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_ignored::Path;
 use serde_json::Value;
@@ -17,7 +19,7 @@ use crate::report::Kind;
 pub(super) struct Shape {
     /// JSON pointers to fields that there are not. The spec of a policy has a schema that says more.
     pub(super) unknown: Vec<String>,
-    /// What an API server would refuse it for, if it is of a kind of Kubernetes' own.
+    /// What an API server would refuse it for: of a policy, for its metadata alone.
     pub(super) violations: Vec<Violation>,
 }
 
@@ -34,6 +36,10 @@ pub(super) fn shape(kind: Kind, value: &Value) -> Shape {
             let mut shape = looked_at(value, no_rules::<GatewayPolicy>);
             let unknown = &mut shape.unknown;
             unknown.retain(|pointer| pointer.starts_with("/metadata/"));
+            // By itself, because a spec that is not of its form leaves no policy to look at.
+            let metadata = value.get("metadata").map(ObjectMeta::deserialize);
+            let metadata = metadata.and_then(Result::ok).unwrap_or_default();
+            shape.violations = builtin::policy_metadata(&metadata);
             shape
         }
     }
@@ -93,5 +99,16 @@ mod tests {
         let policy = json!({"metadata": {"nme": "web"}, "spec": {"retrys": {}}});
         let found = shape(Kind::GatewayPolicy, &policy).unknown;
         assert_eq!(found, ["/metadata/nme"]);
+    }
+
+    #[test]
+    fn of_a_policy_labels_and_annotations_are_looked_at_whatever_its_spec_is() {
+        let policy = json!({
+            "metadata": {"name": "web", "labels": {"a": "b c"}, "annotations": {"x y": "z"}},
+            "spec": {"retry": "often"},
+        });
+        let found = shape(Kind::GatewayPolicy, &policy).violations;
+        let found: Vec<&str> = found.iter().map(|it| it.pointer.as_str()).collect();
+        assert_eq!(found, ["/metadata/labels/a", "/metadata/annotations/x y"]);
     }
 }

@@ -35,7 +35,8 @@ impl<'a> Refused<'a> {
         for written in &reading.written {
             let mut shape = fields::shape(written.key.kind, &written.value);
             if written.key.kind == Kind::GatewayPolicy {
-                shape.violations = rulebook.violations(&written.value);
+                let of_spec = rulebook.violations(&written.value);
+                shape.violations.extend(of_spec);
             }
             if !shape.violations.is_empty() {
                 let entry = (written, shape.violations);
@@ -85,9 +86,11 @@ impl<'a> Refused<'a> {
                 continue;
             };
             for defect in &policy.defects {
-                let is_said = violations
+                let mut of_spec = violations
                     .iter()
-                    .any(|it| it.section().is_none_or(|section| section == defect.section));
+                    .filter(|it| !it.pointer.starts_with("/metadata"));
+                let is_said =
+                    of_spec.any(|it| it.section().is_none_or(|section| section == defect.section));
                 if is_said {
                     said.insert((&policy.object, defect.to_string()));
                 }

@@ -39,7 +39,7 @@ const STOPS: [&str; 5] = [
 const SIZE: u64 = 2000;
 
 /// As much as all annotations together may hold.
-const LONG: usize = 256 * 1024;
+pub(super) const LONG: usize = 256 * 1024;
 
 async fn the_server_and_the_functions_decide_alike_about_ingresses() {
     let path = "/apis/networking.k8s.io/v1/namespaces/{}/ingresses";
@@ -66,10 +66,7 @@ async fn decide_alike<K: DeserializeOwned + Debug>(
     println!("CORPUS_SEED={seed} repeats this corpus of {size}");
     let shop = Tenant::new().await;
     let path = path.replace("{}", &shop.name);
-    let mut generator = Generator {
-        random: StdRng::seed_from_u64(seed),
-        spoilt: 0.0,
-    };
+    let mut generator = Generator::new(seed, 0.0);
     let corpus: Vec<Value> = (0..size)
         .map(|_| {
             generator.spoilt = *[0.0, 0.02, 0.05, 0.3]
@@ -157,6 +154,13 @@ pub(super) struct Generator {
 }
 
 impl Generator {
+    pub(super) fn new(seed: u64, spoilt: f64) -> Self {
+        Self {
+            random: StdRng::seed_from_u64(seed),
+            spoilt,
+        }
+    }
+
     /// One of those that can be right, or of those that cannot.
     fn one(&mut self, right: &[Value], wrong: &[Value]) -> Value {
         let is_spoilt = !wrong.is_empty() && self.random.random_bool(self.spoilt);
@@ -174,7 +178,7 @@ impl Generator {
         (0..count).map(|_| make(self)).collect()
     }
 
-    fn metadata(&mut self, annotations: &[Value]) -> Value {
+    pub(super) fn metadata(&mut self, annotations: &[Value]) -> Value {
         let name = self.one(
             &[json!("generated"), json!("a"), json!("web-2")],
             &[
