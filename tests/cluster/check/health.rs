@@ -3,6 +3,7 @@
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::networking::v1::IngressClass;
+use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
@@ -20,6 +21,7 @@ trials![
     a_healthy_installation_passes_and_what_is_taken_away_is_told,
     replicas_that_differ_are_told,
     a_cluster_without_the_definition_is_ready_and_an_old_one_is_told,
+    certificates_of_some_namespaces_alone_are_no_failure,
     who_may_read_nothing_is_told_so_and_nothing_is_said_to_fail_for_it,
 ];
 
@@ -41,10 +43,14 @@ fn assert_verdict(json: &Value, name: &str, verdict: &str) {
 
 /// The service account of an installation, with the rights of the controller.
 async fn account(shop: &Tenant) {
+    bind(shop, ROLE).await;
+}
+
+async fn bind(shop: &Tenant, role: &str) {
     let client = &shop.client;
     let binding = json!({
         "metadata": {"name": shop.name},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": ROLE},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
         "subjects": [{"kind": "ServiceAccount", "name": "bywash", "namespace": shop.name}],
     });
     let binding: k8s_openapi::api::rbac::v1::ClusterRoleBinding = object(binding);
@@ -183,6 +189,28 @@ async fn a_cluster_without_the_definition_is_ready_and_an_old_one_is_told() {
         .unwrap();
     let (_, json) = verdicts(&shop, User::Admin, &["--pre"]);
     assert_verdict(&json, "definition", "warning");
+}
+
+/// With `--secret-namespaces` no rule for the whole cluster is needed; that flag is the controller's.
+async fn certificates_of_some_namespaces_alone_are_no_failure() {
+    let shop = Tenant::new().await;
+    let roles: Api<ClusterRole> = Api::all(shop.client.clone());
+    let mut rules = roles.get(ROLE).await.unwrap().rules.unwrap();
+    let is_of_secrets = |rule: &PolicyRule| {
+        let mut resources = rule.resources.iter().flatten();
+        resources.any(|it| it == "secrets")
+    };
+    rules.retain(|rule| !is_of_secrets(rule));
+    let role = json!({"metadata": {"name": shop.name}, "rules": rules});
+    let role: ClusterRole = object(role);
+    roles.create(&Default::default(), &role).await.unwrap();
+    bind(&shop, &shop.name).await;
+    let (_, json) = verdicts(&shop, User::Admin, &[]);
+    assert_verdict(&json, "rights", "warning");
+    let said = json["checks"].to_string();
+    let missing = "may not list secrets, watch secrets in the whole cluster";
+    assert!(said.contains(missing), "{said}");
+    assert!(said.contains("check.html#rights"), "{said}");
 }
 
 async fn who_may_read_nothing_is_told_so_and_nothing_is_said_to_fail_for_it() {
