@@ -34,6 +34,7 @@ mod documents {
     mod commands;
     mod foreign;
     mod forms;
+    mod gitops;
     mod markdown;
     mod shell;
     mod site;

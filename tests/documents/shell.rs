@@ -10,8 +10,10 @@ use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use pulldown_cmark::Event;
+use serde_json::Value;
 use tempfile::TempDir;
 
+use super::forms::documents;
 use super::markdown::{Page, pages};
 
 /// The programs whose commands are looked at.
@@ -77,6 +79,7 @@ pub(crate) fn calls_of(page: &Page) -> Vec<Call> {
     let shell = blocks.filter(|block| block.kind.as_deref() == Some("sh"));
     let blocks = shell.flat_map(|block| run(&page.at(block.line), &block.text));
     let mut calls: Vec<Call> = blocks.collect();
+    calls.extend(steps(page).flat_map(|(at, script)| run(&at, &script)));
     let mut script = String::new();
     for words in words(page) {
         let program = words.split_once(' ').map(|(program, _)| program);
@@ -89,6 +92,27 @@ pub(crate) fn calls_of(page: &Page) -> Vec<Call> {
         calls.extend(run(&page.path.display().to_string(), &script));
     }
     calls
+}
+
+/// What the workflows for GitHub Actions run, and where.
+fn steps(page: &Page) -> impl Iterator<Item = (String, String)> {
+    let blocks = page.blocks().into_iter();
+    let workflows = blocks.filter(|it| it.kind.as_deref() == Some("yaml github-actions"));
+    workflows.flat_map(|block| {
+        let at = page.at(block.line);
+        let scripts: Vec<String> = documents(&at, &block.text)
+            .iter()
+            .flat_map(scripts)
+            .collect();
+        scripts.into_iter().map(move |script| (at.clone(), script))
+    })
+}
+
+fn scripts(workflow: &Value) -> Vec<String> {
+    let jobs = workflow["jobs"].as_object().unwrap().values();
+    let steps = jobs.flat_map(|job| job["steps"].as_array().unwrap());
+    let scripts = steps.filter_map(|step| step["run"].as_str());
+    scripts.map(str::to_owned).collect()
 }
 
 /// What stands between backticks within a text.
