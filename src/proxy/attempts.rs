@@ -30,7 +30,7 @@ use super::clock::Clock;
 use super::forwarded::Client;
 use super::head::Upgrade;
 use super::judge::{Verdict, is_idempotent, judge};
-use super::response_body::Lease;
+use super::response_body::{Lease, PAUSE};
 use super::retry::{Failed, Next, Progress, closes};
 use super::serving::LiveFallback;
 use super::validate::AnswerBody;
@@ -100,6 +100,8 @@ struct Miss {
     answer: Option<Answer>,
     /// Whether the upstream that stands in is asked after this.
     falls_back: bool,
+    /// The endpoint had waited for the client, and gave up.
+    tired: bool,
 }
 
 impl From<Cause> for Miss {
@@ -116,6 +118,7 @@ impl From<Cause> for Miss {
             hint: None,
             answer: None,
             falls_back: false,
+            tired: false,
         }
     }
 }
@@ -264,7 +267,7 @@ impl<'a> Attempts<'a> {
         };
         let response = match verdict {
             Verdict::Accept | Verdict::Retry => self.validated(response, &lease).await?,
-            Verdict::Switch | Verdict::Invalid(_) => response.map(AnswerBody::Flowing),
+            Verdict::Switch | Verdict::Invalid(_) => response.map(AnswerBody::from),
         };
         let answer = Answer {
             response,
@@ -329,6 +332,7 @@ impl<'a> Attempts<'a> {
                 },
                 hint: error.hint,
                 detail: Some(detail(&error.detail)),
+                tired: !error.answered && closes(error.cause) && self.client_is_slow(),
                 ..error.cause.into()
             },
         })
@@ -337,6 +341,12 @@ impl<'a> Attempts<'a> {
     /// A broken message of the client's breaks the exchange, but it is not the endpoint's fault.
     fn client_fault(&self) -> Option<Cause> {
         self.upload.as_ref().and_then(|upload| upload.fault())
+    }
+
+    /// Whether the client has not gone on with its body for so long that others lose patience.
+    fn client_is_slow(&self) -> bool {
+        let turn = turn(self.upload.as_deref());
+        matches!(turn, Some(Turn::Client(since)) if since.elapsed() > PAUSE)
     }
 }
 

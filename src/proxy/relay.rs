@@ -249,6 +249,9 @@ fn respond(
         client_body_timeout,
         waiting: false,
     }));
+        broken: None,
+        given: None,
+        client_paused: false,
     Response::from_parts(parts, body)
 }
 

@@ -19,7 +19,7 @@ use crate::failure::{Blame, Cause, ClientFault};
 use crate::report::hint::Hint;
 use crate::routing::policy::upstream::ConnectionPool;
 use crate::upstream::breaker::RequestPermit;
-use crate::upstream::classify::{body_failure, detail};
+use crate::upstream::classify::{body_failure, body_hint, detail};
 use crate::upstream::connection::Connection;
 use crate::upstream::endpoint::{Endpoint, InFlight};
 use crate::upstream::readmission::Trial;
@@ -31,6 +31,9 @@ use super::validate::AnswerBody;
 
 /// How long the rest of an upload may stand still whose answer is out.
 const LEFTOVER: Duration = Duration::from_secs(30);
+
+/// A client that pauses for longer may be why its endpoint gives up.
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
 /// The body of a response to a client.
 pub(super) enum ResponseBody {
@@ -53,8 +56,14 @@ pub(super) struct Streaming {
     pub(super) read_timeout: Duration,
     /// How long the client may pause within its own body.
     pub(super) client_body_timeout: Duration,
-    /// When the endpoint began to be waited for, while it is.
+    /// Whether the endpoint is being waited for: what came before is out, as far as the client takes it.
     pub(super) waiting: bool,
+    /// Why the body ended, until what came before is out.
+    pub(super) broken: Option<hyper::Error>,
+    /// When the client was given something, until it wants more.
+    pub(super) given: Option<Instant>,
+    /// Whether it has ever taken long for that.
+    pub(super) client_paused: bool,
 }
 
 /// A connection in use, with what it is used for.
@@ -135,12 +144,26 @@ impl ResponseBody {
 
 impl Streaming {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let Poll::Ready(next) = Pin::new(&mut self.incoming).poll_frame(cx) else {
-            return self.poll_timeout(cx);
+        if let Some(given) = self.given.take() {
+            self.client_paused |= given.elapsed() > PAUSE;
+        }
+        let next = match self.broken.take() {
+            Some(error) => Some(Err(error)),
+            None => match Pin::new(&mut self.incoming).poll_frame(cx) {
+                Poll::Ready(next) => next,
+                Poll::Pending => return self.poll_timeout(cx),
+            },
         };
-        self.waiting = false;
+        let waited = std::mem::take(&mut self.waiting);
         Poll::Ready(match next {
             Some(Ok(frame)) => Some(Ok(self.pass(frame))),
+            Some(Err(error)) if !waited => {
+                // hyper writes when it has to wait, and drops what it has not written when a body fails.
+                self.broken = Some(error);
+                self.waiting = true;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             Some(Err(error)) => Some(Err(self.fail(body_failure(&error), detail(&error)))),
             None => {
                 self.settle();
@@ -197,6 +220,7 @@ impl Streaming {
         }
         if let Some(lease) = &mut self.lease {
             lease.flows();
+            self.given = Some(Instant::now());
         }
         // Nobody asks again after trailers.
         if frame.is_trailers() || self.incoming.is_end_stream() {
@@ -209,10 +233,7 @@ impl Streaming {
     fn ended_early(&self, cause: Cause) -> Option<Hint> {
         let received = self.account.bytes_sent;
         let left = self.incoming.size_hint().exact();
-        matches!(cause, Cause::BodyIncomplete | Cause::BodyReset).then(|| Hint::BodyEnded {
-            received,
-            announced: left.map(|left| received + left),
-        })
+        body_hint(cause, received, left.map(|left| received + left))
     }
 
     fn settle(&mut self) {
@@ -242,10 +263,12 @@ impl Streaming {
         {
             let now = Instant::now();
             let received = lease.connection.moved().read;
-            lease
-                .endpoint
-                .failed(Duration::ZERO, upstream.typical(now), now);
-            upstream.attempt_failed(&lease.endpoint, (cause, lease.trial), now);
+            // One that can send nothing for a while may well give up.
+            if !self.client_paused {
+                let endpoint = &lease.endpoint;
+                endpoint.failed(Duration::ZERO, upstream.typical(now), now);
+                upstream.attempt_failed(endpoint, (cause, lease.trial), now);
+            }
             if let Some(answered) = self.account.attempts.last_mut() {
                 answered.received = received;
                 answered.detail = Some(detail);

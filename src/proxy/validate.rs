@@ -4,6 +4,9 @@
 //! that can do nothing with it. While nothing of it is forwarded, it is a failed attempt like any other.
 //! What is too long, and what there is no memory for, is passed on unseen: validation must not be what
 //! takes a service down.
+//!
+//! Of every other answer just as much is looked at as is here with its head: one whose body has failed by
+//! then is none either.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,6 +14,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures::FutureExt;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
@@ -35,8 +39,8 @@ pub(super) struct Limits<'a> {
 
 /// The body of an answer.
 pub(super) enum AnswerBody {
-    /// As it comes.
-    Flowing(Incoming),
+    /// As it comes, after what came with the head.
+    Flowing { first: Bytes, rest: Incoming },
     /// Some or all of it is here already.
     Held(Box<Held>),
 }
@@ -45,7 +49,7 @@ pub(super) enum AnswerBody {
 pub(super) struct Held {
     beginning: Bytes,
     rest: Rest,
-    _memory: Reserved,
+    _memory: Option<Reserved>,
 }
 
 /// What follows.
@@ -96,10 +100,10 @@ pub(super) async fn json(
     let answer = |body| Ok(Response::from_parts(head, body));
     let announced = incoming.size_hint().lower();
     if announced > limits.most as u64 {
-        return answer(AnswerBody::Flowing(incoming));
+        return answer(AnswerBody::from(incoming));
     }
     let Some(mut memory) = limits.memory.reserve(announced) else {
-        return answer(AnswerBody::Flowing(incoming));
+        return answer(AnswerBody::from(incoming));
     };
     // Not more than was found to be allowed.
     let mut held = BytesMut::with_capacity(usize::try_from(announced).unwrap_or_default());
@@ -144,9 +148,52 @@ impl AnswerBody {
         Self::Held(Box::new(Held {
             beginning,
             rest,
-            _memory: memory,
+            _memory: Some(memory),
         }))
     }
+
+    /// The body of an answer whose head has just been read. Nothing is waited for.
+    ///
+    /// # Errors
+    /// When it has failed already.
+    pub(super) fn begun(mut incoming: Incoming) -> Result<Self, hyper::Error> {
+        let frame = match incoming.frame().now_or_never() {
+            None | Some(None) => return Ok(Self::from(incoming)),
+            Some(Some(frame)) => frame?,
+        };
+        Ok(match frame.into_data() {
+            Ok(first) => Self::Flowing {
+                first,
+                rest: incoming,
+            },
+            Err(frame) => {
+                let trailers = frame.into_trailers().unwrap_or_default();
+                Self::Held(Box::new(Held {
+                    beginning: Bytes::new(),
+                    rest: Rest::Trailers(Box::new(trailers)),
+                    _memory: None,
+                }))
+            }
+        })
+    }
+}
+
+impl From<Incoming> for AnswerBody {
+    fn from(rest: Incoming) -> Self {
+        let first = Bytes::new();
+        Self::Flowing { first, rest }
+    }
+}
+
+/// What is here already, before the rest of a body.
+fn with_rest(here: &Bytes, rest: SizeHint) -> SizeHint {
+    let here = here.len() as u64;
+    let mut hint = SizeHint::new();
+    hint.set_lower(here + rest.lower());
+    if let Some(upper) = rest.upper() {
+        hint.set_upper(here + upper);
+    }
+    hint
 }
 
 impl Body for AnswerBody {
@@ -158,7 +205,12 @@ impl Body for AnswerBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let held = match &mut *self {
-            Self::Flowing(incoming) => return Pin::new(incoming).poll_frame(cx),
+            Self::Flowing { first, rest } if first.is_empty() => {
+                return Pin::new(rest).poll_frame(cx);
+            }
+            Self::Flowing { first, .. } => {
+                return Poll::Ready(Some(Ok(Frame::data(std::mem::take(first)))));
+            }
             Self::Held(held) => held,
         };
         if !held.beginning.is_empty() {
@@ -178,7 +230,7 @@ impl Body for AnswerBody {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Flowing(incoming) => incoming.is_end_stream(),
+            Self::Flowing { first, rest } => first.is_empty() && rest.is_end_stream(),
             Self::Held(held) => {
                 held.beginning.is_empty()
                     && match &held.rest {
@@ -192,22 +244,16 @@ impl Body for AnswerBody {
 
     fn size_hint(&self) -> SizeHint {
         let held = match self {
-            Self::Flowing(incoming) => return incoming.size_hint(),
+            Self::Flowing { first, rest } => return with_rest(first, rest.size_hint()),
             Self::Held(held) => held,
         };
-        let here = held.beginning.len() as u64;
         let rest = match &held.rest {
             Rest::Flowing(incoming) => incoming.size_hint(),
             // After a length that is known nothing could follow.
             Rest::Trailers(_) => SizeHint::new(),
             Rest::Nothing => SizeHint::with_exact(0),
         };
-        let mut hint = SizeHint::new();
-        hint.set_lower(here + rest.lower());
-        if let Some(upper) = rest.upper() {
-            hint.set_upper(here + upper);
-        }
-        hint
+        with_rest(&held.beginning, rest)
     }
 }
 

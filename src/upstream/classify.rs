@@ -118,6 +118,15 @@ pub fn exchange_hint(cause: Cause, moved: Moved) -> Option<Box<Hint>> {
     Some(Box::new(hint))
 }
 
+/// What a body that broke off after so many bytes tells beyond its cause.
+pub fn body_hint(cause: Cause, received: u64, announced: Option<u64>) -> Option<Hint> {
+    let ended = matches!(cause, Cause::BodyIncomplete | Cause::BodyReset);
+    ended.then_some(Hint::BodyEnded {
+        received,
+        announced,
+    })
+}
+
 /// The TLS alert that is behind an error, if one is.
 pub fn alert(error: &io::Error) -> Option<TlsAlert> {
     match tls_error(error) {

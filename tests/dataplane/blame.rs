@@ -1,8 +1,15 @@
 //! While an answer and its upload pass at once, each side's fault stays its own.
 
+use std::net::SocketAddr;
+
 use bywash::faults::script::{Script, Step, send};
 use bywash::faults::{Fault, Peer};
 use bywash::routing::policy::Policy;
+use futures::future::select;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::client::{End, get, until};
 use super::gateway::{Gateway, SHORT, Setup, addresses};
@@ -100,4 +107,38 @@ async fn a_slow_upload_does_not_make_its_endpoint_look_slow() {
         gateway.ask(get("/")).await.described();
     }
     assert!(fast.requests() >= before + 6, "{:?}", fast.counts());
+}
+
+/// Sends without end, to one client, until that takes nothing for a while.
+async fn impatient() -> (SocketAddr, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _request = stream.read(&mut [0; 4096]).await.unwrap();
+        let mut block = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n".to_vec();
+        while let Ok(Ok(())) = timeout(6 * SHORT, stream.write_all(&block)).await {
+            block = vec![0; 64 * 1024];
+        }
+    });
+    (address, serving)
+}
+
+#[tokio::test]
+async fn an_endpoint_that_gives_up_a_client_which_takes_nothing_is_not_ejected() {
+    let (one, two) = (impatient().await, impatient().await);
+    let mut policy = Policy::default();
+    policy.upstream_mut().outlier_detection.consecutive_failures = 1;
+    let gateway = Setup::to(&[one.0, two.0], policy).start();
+    let mut client = gateway.client().await;
+    client.send(get("/")).await;
+    client.head().await;
+    let (gave_up, _) = select(one.1, two.1).await.factor_first();
+    gave_up.unwrap();
+    assert_ne!(client.rest().await.1, End::Whole);
+    assert_eq!(
+        gateway.logged().await.cause.as_deref(),
+        Some("body_incomplete")
+    );
+    assert_eq!(gateway.metric("bywash_upstream_ejections_total", ""), 0.0);
 }

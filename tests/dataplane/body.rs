@@ -5,7 +5,7 @@ use bywash::failure::Cause;
 use bywash::faults::script::{Script, Step, send};
 use bywash::faults::{Fault, Peer};
 
-use super::client::{End, get, until};
+use super::client::{End, get, post, until};
 use super::gateway::{Gateway, SHORT, endpoints};
 
 async fn row(fault: Fault, cause: Cause) {
@@ -40,6 +40,49 @@ rows! {
     a_reset_inside_the_body_cuts_it_for_the_client: ResetInBody is BodyReset,
     a_reset_inside_a_body_of_unknown_length_cuts_it_for_the_client: ResetInCloseDelimited is BodyReset,
     silence_inside_the_body_cuts_it_for_the_client: StallInBody is BodyTimeout,
+}
+
+/// An answer whose body is malformed from its first byte, which comes with the head.
+fn malformed_at_once() -> Script {
+    Script::answer("HTTP/1.1 201 Created\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n")
+}
+
+#[tokio::test]
+async fn an_answer_whose_body_fails_with_its_head_is_asked_for_elsewhere() {
+    let peer = endpoints(2, Fault::Echo).await;
+    peer.once(malformed_at_once());
+    let gateway = Gateway::before(&[&peer]);
+    let (answer, entry) = gateway.outcome(get("/")).await;
+    answer.described();
+    assert_eq!(entry.causes(), ["body_bad_chunk", ""]);
+    assert_eq!(peer.requests(), 2);
+}
+
+/// Without a word the client would take the connection for a stale one, and post again.
+#[tokio::test]
+async fn a_post_whose_answer_fails_with_its_head_is_502_and_not_sent_again() {
+    let peer = endpoints(2, malformed_at_once()).await;
+    let gateway = Gateway::before(&[&peer]);
+    let (answer, entry) = gateway.outcome(post("/", "body")).await;
+    assert_eq!(answer.status, 502);
+    assert_eq!(answer.proxy_error(), Some("http_response_transfer_coding"));
+    assert_eq!(entry.causes(), ["body_bad_chunk"]);
+    assert_eq!(peer.requests(), 1);
+}
+
+#[tokio::test]
+async fn what_came_before_the_break_reaches_the_client_first() {
+    let peer = Peer::start(Script::answer(
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\nzz\r\n",
+    ))
+    .await
+    .unwrap();
+    let gateway = Gateway::before(&[&peer]);
+    let answer = gateway.ask(get("/")).await;
+    assert_eq!((answer.status, answer.text().as_str()), (200, "half"));
+    assert_ne!(answer.end, End::Whole);
+    let entry = gateway.logged().await;
+    assert_eq!(entry.cause.as_deref(), Some("body_bad_chunk"));
 }
 
 /// To HTTP/1.0 there are no chunks: only a reset tells a cut body from a whole one.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use bywash::faults::script::{Script, Step};
 use bywash::faults::{Fault, Peer};
 
 use super::client::{End, get, post, until};
@@ -83,6 +84,42 @@ async fn an_upload_that_stalls_is_408_and_the_clients_fault() {
     assert_eq!(blamed(&gateway), 0.0);
 }
 
+/// Longer than a client may pause that is not at fault.
+const TIRED: Duration = Duration::from_millis(1500);
+
+const ANNOUNCED: &str = "/ HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 8\r\n\r\n";
+
+/// Many servers close such a connection without a word.
+#[tokio::test]
+async fn an_upload_that_stalls_until_the_endpoint_gives_up_is_408_and_the_clients_fault() {
+    let peer = endpoints(2, Script::on_request([Step::Linger(TIRED)])).await;
+    let gateway = Gateway::before(&[&peer]);
+    let request = format!("POST {ANNOUNCED}");
+    let answers = futures::future::join_all((0..12).map(|_| gateway.ask(&request))).await;
+    for answer in answers {
+        assert_eq!(answer.status, 408);
+        assert_eq!(answer.proxy_error(), Some("http_request_error"));
+        let entry = gateway.logged().await;
+        assert_eq!(entry.causes(), ["bad_request"]);
+    }
+    assert_eq!(blamed(&gateway), 0.0);
+    assert_eq!(gateway.metric("bywash_upstream_ejections_total", ""), 0.0);
+}
+
+#[tokio::test]
+async fn an_upload_that_an_endpoint_gave_up_goes_to_the_next_one_all_the_same() {
+    let peer = endpoints(2, Fault::Echo).await;
+    peer.once(Script::on_request([Step::Linger(TIRED)]));
+    let gateway = Gateway::before(&[&peer]);
+    let mut client = gateway.client().await;
+    client.send(format!("PUT {ANNOUNCED}")).await;
+    until(&peer, |counts| counts.requests == 2).await;
+    client.send("all of i").await;
+    assert_eq!(client.answer("PUT").await.described()["body_bytes"], 8);
+    assert_eq!(gateway.logged().await.causes(), ["bad_request", ""]);
+    assert_eq!(blamed(&gateway), 0.0);
+}
+
 #[tokio::test]
 async fn clients_at_fault_eject_nobody() {
     let peer = endpoints(2, Fault::Echo).await;
@@ -108,7 +145,7 @@ async fn a_chunked_upload_with_trailers_arrives_whole() {
 
 #[tokio::test]
 async fn trailers_of_a_response_reach_a_client_that_takes_them() {
-    let script = bywash::faults::script::Script::answer(
+    let script = Script::answer(
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n\
          4\r\nbody\r\n0\r\nx-sum: 42\r\n\r\n",
     );

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::failure::{Blame, Cause};
+use crate::failure::{Blame, Cause, ClientFault};
 use crate::report::outcome::{Attempt, Followed, Stop};
 use crate::upstream::budget::Token;
 use crate::upstream::counting::Moved;
@@ -153,7 +153,11 @@ impl<'a> Attempts<'a> {
         miss: &mut Miss,
         paid: &mut Option<Token<'a>>,
     ) -> Next {
-        let cause = miss.failed.cause;
+        // What happened decides what follows; whose fault it was is what is booked.
+        let failed = miss.failed;
+        if miss.tired {
+            miss.failed.cause = Cause::BadRequest(ClientFault::BodyTimeout);
+        }
         let now = Instant::now();
         let took = now.saturating_duration_since(started);
         if !miss.failed.stale {
@@ -161,12 +165,12 @@ impl<'a> Attempts<'a> {
         }
         let further = self.policy.retry.attempts > 1;
         let on = (endpoint.address(), trial && further);
-        self.progress.book(miss.failed, on);
+        self.progress.book(failed, on);
         self.look_at_request();
         self.progress.connect = endpoint.usual_connect();
-        let mut next = decide(&self.policy.retry, miss.failed, self.progress);
+        let mut next = decide(&self.policy.retry, failed, self.progress);
         *paid = None;
-        if next == Next::Another && costs(miss.failed) {
+        if next == Next::Another && costs(failed) {
             let budget = &self.policy.retry.budget;
             *paid = self.upstream.budget().token(budget, now);
             if paid.is_none() {
@@ -179,7 +183,7 @@ impl<'a> Attempts<'a> {
         let followed = !stops || miss.falls_back;
         // The answer that a client gets in the end was not a failed attempt.
         let given = !followed && miss.answer.is_some();
-        let cause = (!given).then_some(cause);
+        let cause = (!given).then_some(miss.failed.cause);
         self.upstream.metrics().attempt(self.worker, cause);
         if miss.falls_back {
             self.upstream.metrics().retry(self.worker);
