@@ -1,6 +1,7 @@
 //! `/livez`, `/readyz` and `/metrics`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::StatusCode;
 use tokio::sync::watch;
@@ -40,6 +41,9 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 const PLAIN_METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 impl Pages for Probes {
+    /// Anybody in the cluster may ask here.
+    const WITHIN: Option<Duration> = Some(Duration::from_secs(10));
+
     async fn get(&self, asked: Asked<'_>) -> Answer {
         match asked.path {
             "/livez" => answer(StatusCode::OK, TEXT, "alive\n"),

@@ -1,5 +1,6 @@
 //! A small HTTP/1.1 server for a handful of local readers.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -13,11 +14,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::{Answer, TEXT, answer};
 
-/// More readers at once than this wait.
+/// Of more readers at once than this the first ends: who comes last is answered, so that nobody keeps a
+/// probe from its answer.
 const CONNECTIONS: usize = 128;
 
 /// What is asked for.
@@ -33,6 +36,10 @@ pub struct Asked<'r> {
 
 /// What answers requests.
 pub trait Pages: Send + Sync + 'static {
+    /// How long a reader may take for its one request and for the answer; without this, as long as it
+    /// likes, and for as many as it likes.
+    const WITHIN: Option<Duration> = None;
+
     /// Whether requests under this `Host` are answered.
     fn admits(&self, _host: Option<&str>) -> bool {
         true
@@ -68,19 +75,10 @@ impl Port {
     /// Answers until the task is dropped.
     pub async fn serve(self, pages: impl Pages) {
         let pages = Arc::new(pages);
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut readers = Readers::default();
         loop {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-                return;
-            };
             match self.listener.accept().await {
-                Ok((stream, _)) => {
-                    let pages = Arc::clone(&pages);
-                    tokio::spawn(async move {
-                        converse(stream, pages).await;
-                        drop(place);
-                    });
-                }
+                Ok((stream, _)) => readers.add(tokio::spawn(converse(stream, Arc::clone(&pages)))),
                 Err(error) => {
                     tracing::warn!(%error, port = %self.address, "cannot accept a connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -90,7 +88,25 @@ impl Port {
     }
 }
 
-async fn converse(stream: TcpStream, pages: Arc<impl Pages>) {
+/// Conversations, the oldest first.
+#[derive(Default)]
+struct Readers(VecDeque<JoinHandle<()>>);
+
+impl Readers {
+    fn add(&mut self, reader: JoinHandle<()>) {
+        if self.0.len() >= CONNECTIONS {
+            self.0.retain(|reader| !reader.is_finished());
+        }
+        if self.0.len() >= CONNECTIONS
+            && let Some(oldest) = self.0.pop_front()
+        {
+            oldest.abort();
+        }
+        self.0.push_back(reader);
+    }
+}
+
+async fn converse<P: Pages>(stream: TcpStream, pages: Arc<P>) {
     let service = service_fn(move |request| {
         let pages = Arc::clone(&pages);
         async move { Ok::<_, Infallible>(respond(&request, &*pages).await) }
@@ -98,9 +114,13 @@ async fn converse(stream: TcpStream, pages: Arc<impl Pages>) {
     let conversation = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_secs(30))
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-    if let Err(error) = conversation {
+        .keep_alive(P::WITHIN.is_none())
+        .serve_connection(TokioIo::new(stream), service);
+    let ended = match P::WITHIN {
+        None => conversation.await,
+        Some(limit) => timeout(limit, conversation).await.unwrap_or(Ok(())),
+    };
+    if let Err(error) = ended {
         tracing::debug!(%error, "a connection to the metrics or admin port ended early");
     }
 }
@@ -125,4 +145,69 @@ async fn respond(request: &Request<Incoming>, pages: &impl Pages) -> Answer {
         accept: field(ACCEPT).unwrap_or_default(),
     };
     pages.get(asked).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    struct Hurried;
+
+    impl Pages for Hurried {
+        const WITHIN: Option<Duration> = Some(Duration::from_millis(100));
+
+        async fn get(&self, _: Asked<'_>) -> Answer {
+            answer(StatusCode::OK, TEXT, "alive\n")
+        }
+    }
+
+    struct Patient;
+
+    impl Pages for Patient {
+        async fn get(&self, asked: Asked<'_>) -> Answer {
+            Hurried.get(asked).await
+        }
+    }
+
+    async fn serve(pages: impl Pages) -> SocketAddr {
+        let port = Port::bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+        let address = port.address();
+        tokio::spawn(port.serve(pages));
+        address
+    }
+
+    #[tokio::test]
+    async fn silent_readers_keep_nobody_from_an_answer() {
+        let address = serve(Patient).await;
+        let mut silent = Vec::new();
+        for _ in 0..2 * CONNECTIONS {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        let mut reader = TcpStream::connect(address).await.unwrap();
+        let request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        reader.write_all(request).await.unwrap();
+        let mut text = String::new();
+        reader.read_to_string(&mut text).await.unwrap();
+        assert!(text.ends_with("alive\n"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_reader_has_one_answer_and_a_limit_where_anybody_may_ask() {
+        let address = serve(Hurried).await;
+        for (request, status) in [
+            ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 200"),
+            ("GET", ""),
+        ] {
+            let mut reader = TcpStream::connect(address).await.unwrap();
+            reader.write_all(request.as_bytes()).await.unwrap();
+            let mut text = String::new();
+            reader.read_to_string(&mut text).await.unwrap();
+            assert_eq!(text.get(..status.len()), Some(status));
+            assert_eq!(text.is_empty(), status.is_empty());
+        }
+    }
 }
