@@ -216,7 +216,7 @@ fn address_field(address: IpAddr) -> HeaderValue {
 }
 
 /// Whether a field claims something that only a proxy knows; `_` counts as `-`.
-fn speaks_for_a_proxy(name: &str) -> bool {
+pub(super) fn speaks_for_a_proxy(name: &str) -> bool {
     const PREFIXES: [&str; 4] = [
         "x-forwarded-",
         "x-original-",
@@ -236,13 +236,6 @@ fn speaks_for_a_proxy(name: &str) -> bool {
         "x-rewrite-url",
         "x-scheme",
     ];
-    let is = |text: &str, other: &str| {
-        text.len() == other.len()
-            && text
-                .bytes()
-                .zip(other.bytes())
-                .all(|(a, b)| a == b || a == b'_' && b == b'-')
-    };
     // Most fields are told apart by their first letter.
     if !matches!(
         name.as_bytes().first(),
@@ -252,8 +245,17 @@ fn speaks_for_a_proxy(name: &str) -> bool {
     }
     PREFIXES.iter().any(|prefix| {
         name.get(..prefix.len())
-            .is_some_and(|start| is(start, prefix))
-    }) || NAMES.iter().any(|other| is(name, other))
+            .is_some_and(|start| folds_to(start, prefix))
+    }) || NAMES.iter().any(|other| folds_to(name, other))
+}
+
+/// Whether a name is this one to a recipient that takes `_` for `-`.
+pub(super) fn folds_to(name: &str, other: &str) -> bool {
+    name.len() == other.len()
+        && name
+            .bytes()
+            .zip(other.bytes())
+            .all(|(a, b)| a == b || a == b'_' && b == b'-')
 }
 
 #[cfg(test)]

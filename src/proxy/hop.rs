@@ -14,6 +14,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use rand::RngExt;
 
+use super::forwarded::{folds_to, speaks_for_a_proxy};
 use super::head::Upgrade;
 use crate::failure::ClientFault;
 use crate::upstream::random::with_rng;
@@ -23,12 +24,17 @@ const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
 /// Makes the fields of a request fit for the upstream.
 ///
+/// What HTTP/2 lets through and HTTP/1.1 has no such thing as is put right: blanks around values, and
+/// lengths that are written twice.
+///
 /// `Expect` goes too: we ask the upstream for nothing before we send. Several `Cookie` fields, which
 /// HTTP/2 has and HTTP/1.1 does not, become one (RFC 9113 section 8.2.3).
 ///
 /// # Errors
-/// When `Connection` is malformed or names a field that must reach the origin.
+/// When `Connection` is malformed or names a field that must reach the origin, or the length is none.
 pub(crate) fn request(headers: &mut HeaderMap) -> Result<(), ClientFault> {
+    trim(headers);
+    one_length(headers).map_err(|NoLength| ClientFault::Body)?;
     for name in named_by_connection(headers) {
         let name = name.map_err(|_| ClientFault::Connection)?;
         if is_end_to_end(&name) {
@@ -72,8 +78,8 @@ fn websocket_key() -> HeaderValue {
 /// Makes the fields of a response fit for the client.
 ///
 /// `Transfer-Encoding` goes, because hyper frames the message anew, and with it a `Content-Length`
-/// that it overrode (RFC 9112 section 6.3). A response that has no content keeps none either
-/// (RFC 9110 section 8.6).
+/// that it overrode (RFC 9112 section 6.3). A response that has no content keeps none either, nor one that
+/// is no number (RFC 9110 section 8.6): hyper takes no content that has such a length.
 pub(crate) fn response(status: StatusCode, headers: &mut HeaderMap) {
     for name in named_by_connection(headers).into_iter().flatten() {
         if !is_end_to_end(&name) {
@@ -82,13 +88,60 @@ pub(crate) fn response(status: StatusCode, headers: &mut HeaderMap) {
     }
     let chunked = headers.contains_key(TRANSFER_ENCODING);
     remove(headers, ends_with_response);
-    if chunked || status.is_informational() || status == StatusCode::NO_CONTENT {
+    let without = status.is_informational() || status == StatusCode::NO_CONTENT;
+    if chunked || without || one_length(headers).is_err() {
         headers.remove(CONTENT_LENGTH);
     }
 }
 
+/// A `Content-Length` that is none.
+struct NoLength;
+
+/// Has a length that is written several times, always the same, written once: recipients would differ
+/// about the others (RFC 9110 section 8.6).
+fn one_length(headers: &mut HeaderMap) -> Result<(), NoLength> {
+    let mut values = headers.get_all(CONTENT_LENGTH).iter();
+    let Some(first) = values.next() else {
+        return Ok(());
+    };
+    if values.next().is_none() && length(first.as_bytes()).is_some() {
+        return Ok(());
+    }
+    let mut lengths = headers
+        .get_all(CONTENT_LENGTH)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|b| *b == b','))
+        .map(length);
+    let first = lengths.next().flatten().ok_or(NoLength)?;
+    if lengths.any(|other| other != Some(first)) {
+        return Err(NoLength);
+    }
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(first));
+    Ok(())
+}
+
+fn length(text: &[u8]) -> Option<u64> {
+    let digits = str::from_utf8(text.trim_ascii()).ok()?;
+    let number = digits.bytes().all(|b| b.is_ascii_digit());
+    digits.parse().ok().filter(|_| number)
+}
+
+/// Blanks around a value are no part of it (RFC 9110 section 5.5), and malformed in HTTP/2 (RFC 9113
+/// section 8.2.1).
+fn trim(headers: &mut HeaderMap) {
+    for value in headers.values_mut() {
+        let trimmed = value.as_bytes().trim_ascii();
+        if trimmed.len() < value.len()
+            && let Ok(trimmed) = HeaderValue::from_bytes(trimmed)
+        {
+            *value = trimmed;
+        }
+    }
+}
+
 /// Drops from a trailer section what must not stand there (RFC 9110 section 6.5.1): framing,
-/// routing, request modifiers, authentication, and how to read the content.
+/// routing, request modifiers, authentication, how to read the content, and what only a proxy knows; in
+/// any spelling.
 pub(crate) fn trailers(trailers: &mut HeaderMap) {
     let forbidden: Vec<HeaderName> = trailers
         .keys()
@@ -118,17 +171,19 @@ fn is_hop_by_hop(name: &str) -> bool {
 }
 
 /// Those of requests. A recipient that folds `_` and `-` together would read another message than we
-/// do by the last two.
+/// do by some, and `Proxy` as where to send requests of its own (CVE-2016-5385).
 fn ends_with_request(name: &str) -> bool {
     is_hop_by_hop(name)
         || matches!(
             name,
             "expect"
                 | "http2-settings"
+                | "proxy"
                 | "proxy-authorization"
                 | "content_length"
                 | "transfer_encoding"
         )
+        || name.contains('_') && folds_to(name, "x-request-id")
 }
 
 /// Those of responses.
@@ -179,8 +234,11 @@ fn is_end_to_end(name: &HeaderName) -> bool {
 }
 
 fn may_trail(name: &str) -> bool {
+    if name.contains('_') {
+        return may_trail(&name.replace('_', "-"));
+    }
     let forbidden = name.starts_with("content-")
-        || name.starts_with("x-forwarded-")
+        || speaks_for_a_proxy(name)
         || name.starts_with("proxy-")
         || name.starts_with("if-")
         || matches!(
@@ -194,12 +252,12 @@ fn may_trail(name: &str) -> bool {
                 | "date"
                 | "expect"
                 | "expires"
-                | "forwarded"
                 | "host"
                 | "keep-alive"
                 | "location"
                 | "max-forwards"
                 | "pragma"
+                | "proxy"
                 | "range"
                 | "retry-after"
                 | "set-cookie"
@@ -210,7 +268,6 @@ fn may_trail(name: &str) -> bool {
                 | "vary"
                 | "via"
                 | "www-authenticate"
-                | "x-real-ip"
                 | "x-request-id"
         );
     !forbidden
@@ -239,146 +296,4 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn fields(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in pairs {
-            headers.append(*name, HeaderValue::from_static(value));
-        }
-        headers
-    }
-
-    fn forwarded(pairs: &[(&'static str, &'static str)]) -> Result<HeaderMap, ClientFault> {
-        let mut headers = fields(pairs);
-        request(&mut headers).map(|()| headers)
-    }
-
-    // RFC 9110 section 7.6.1
-
-    #[test]
-    fn what_connection_names_is_not_forwarded() {
-        let headers = forwarded(&[
-            ("connection", "close, X-Hop"),
-            ("connection", "x-other"),
-            ("x-hop", "1"),
-            ("x-other", "2"),
-            ("accept", "*/*"),
-        ]);
-        assert_eq!(headers.unwrap(), fields(&[("accept", "*/*")]));
-    }
-
-    #[test]
-    fn fields_of_one_hop_go_even_if_connection_does_not_name_them() {
-        let headers = forwarded(&[
-            ("keep-alive", "timeout=5"),
-            ("proxy-connection", "keep-alive"),
-            ("transfer-encoding", "chunked"),
-            ("upgrade", "h2c"),
-            ("http2-settings", "AAMAAABk"),
-            ("proxy-authorization", "Basic eA=="),
-            ("expect", "100-continue"),
-            ("content_length", "5"),
-            ("transfer_encoding", "chunked"),
-            ("te", "gzip"),
-        ]);
-        assert!(headers.unwrap().is_empty());
-    }
-
-    #[test]
-    fn connection_must_not_name_what_the_origin_relies_on() {
-        for name in [
-            "Host",
-            "authorization",
-            "X-Forwarded-For",
-            "x-real-ip",
-            "Content-Length",
-            "cookie",
-            "x-request-id",
-            "close, host",
-            "a b",
-        ] {
-            let headers = forwarded(&[("connection", name)]);
-            assert_eq!(headers, Err(ClientFault::Connection), "{name}");
-        }
-    }
-
-    #[test]
-    fn te_trailers_is_kept_for_grpc() {
-        let headers = forwarded(&[("connection", "te"), ("te", "gzip;q=1, Trailers")]);
-        let expected = fields(&[("te", "trailers"), ("connection", "te")]);
-        assert_eq!(headers.unwrap(), expected);
-    }
-
-    #[test]
-    fn an_upgrade_is_offered_anew() {
-        let mut headers = HeaderMap::new();
-        let upgrade = Upgrade {
-            protocol: HeaderValue::from_static("websocket"),
-            extended_connect: false,
-        };
-        offer_upgrade(&mut headers, &upgrade);
-        let expected = fields(&[("connection", "upgrade"), ("upgrade", "websocket")]);
-        assert_eq!(headers, expected);
-    }
-
-    // RFC 9113 section 8.2.3
-
-    #[test]
-    fn several_cookies_become_one() {
-        let headers = forwarded(&[("cookie", "a=1"), ("cookie", "b=2"), ("cookie", "c=3")]);
-        assert_eq!(headers.unwrap(), fields(&[("cookie", "a=1; b=2; c=3")]));
-    }
-
-    #[test]
-    fn a_response_loses_its_hop_fields_but_not_its_framing() {
-        let mut headers = fields(&[
-            ("connection", "content-length, x-hop, keep-alive"),
-            ("content-length", "5"),
-            ("x-hop", "1"),
-            ("keep-alive", "timeout=5"),
-            ("trailer", "x-sum"),
-        ]);
-        response(StatusCode::OK, &mut headers);
-        let expected = fields(&[("content-length", "5"), ("trailer", "x-sum")]);
-        assert_eq!(headers, expected);
-    }
-
-    // RFC 9112 section 6.3
-
-    #[test]
-    fn a_length_that_a_transfer_coding_overrode_goes_with_it() {
-        let mut headers = fields(&[("content-length", "5"), ("transfer-encoding", "chunked")]);
-        response(StatusCode::OK, &mut headers);
-        assert!(headers.is_empty());
-    }
-
-    // RFC 9110 section 8.6
-
-    #[test]
-    fn a_204_has_no_content_length() {
-        let mut headers = fields(&[("content-length", "0")]);
-        response(StatusCode::NO_CONTENT, &mut headers);
-        assert!(headers.is_empty());
-    }
-
-    // RFC 9110 section 6.5.1
-
-    #[test]
-    fn trailers_carry_neither_framing_nor_routing_nor_authentication() {
-        let mut section = fields(&[
-            ("content-length", "5"),
-            ("transfer-encoding", "chunked"),
-            ("host", "evil.example"),
-            ("authorization", "Basic eA=="),
-            ("set-cookie", "a=1"),
-            ("x-forwarded-for", "192.0.2.1"),
-            ("grpc-status", "0"),
-            ("server-timing", "db;dur=5"),
-        ]);
-        trailers(&mut section);
-        let expected = fields(&[("grpc-status", "0"), ("server-timing", "db;dur=5")]);
-        assert_eq!(section, expected);
-    }
-}
+mod tests;

@@ -95,6 +95,28 @@ async fn answers_without_content_are_complete_whatever_length_they_announce() {
     }
 }
 
+/// RFC 9110 section 8.6.
+#[tokio::test]
+async fn a_length_that_is_written_twice_is_forwarded_once() {
+    for lengths in [
+        "content-length: 2\r\ncontent-length: 2",
+        "content-length: 2, 2",
+    ] {
+        let script = format!("HTTP/1.1 200 OK\r\n{lengths}\r\n\r\n");
+        let peer = Peer::start(Script::answer(script)).await.unwrap();
+        let gateway = Gateway::before(&[&peer]);
+        let mut client = gateway.client().await;
+        for _ in 0..2 {
+            let request = "HEAD / HTTP/1.1\r\nHost: shop.test\r\n\r\n";
+            let answer = client.ask(request).await;
+            let fields = answer.fields.iter();
+            let fields = fields.filter(|(name, _)| name == "content-length");
+            let values: Vec<_> = fields.map(|(_, value)| value.as_str()).collect();
+            assert_eq!(values, ["2"], "{lengths}");
+        }
+    }
+}
+
 /// The endpoint's connection is used again once the rest of the upload is out, not before.
 #[tokio::test]
 async fn an_upload_outlives_the_whole_answer_to_it() {
