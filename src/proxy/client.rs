@@ -129,7 +129,7 @@ impl ConnectionState {
         self.abort.load(Ordering::Relaxed)
     }
 
-    /// From now on the connection, or a stream on it, is a tunnel.
+    /// From now on the connection is a tunnel.
     pub(super) fn became_tunnel(&self) {
         self.tunnel.store(true, Ordering::Relaxed);
     }
@@ -228,6 +228,15 @@ impl InProgress {
         }
     }
 
+    /// A stream that became a tunnel is in progress until that ends, like the request that it was.
+    pub(super) fn tunnel(state: &Arc<ConnectionState>) -> Self {
+        state.active.fetch_add(1, Ordering::Relaxed);
+        Self {
+            state: Arc::clone(state),
+            answered: true,
+        }
+    }
+
     /// The head of the response is there.
     pub(super) fn answered(&mut self) {
         self.answered = true;
@@ -270,6 +279,17 @@ mod tests {
         assert!(state.is_waiting());
         state.became_tunnel();
         assert!(!state.is_waiting());
+    }
+
+    #[test]
+    fn a_connection_waits_when_the_tunnel_on_one_of_its_streams_has_ended() {
+        let state = state();
+        let request = InProgress::begin(&state, false);
+        let tunnel = InProgress::tunnel(&state);
+        drop(request);
+        assert!(!state.is_waiting());
+        drop(tunnel);
+        assert!(state.is_waiting());
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONNECTION;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -234,13 +234,11 @@ impl<H: Handler> Service<Request<Incoming>> for Requests<H> {
         let in_progress = InProgress::begin(&self.context.state, has_body);
         let http10 = request.version() == Version::HTTP_10;
         let http1 = request.version() != Version::HTTP_2;
-        let connect = request.method() == Method::CONNECT;
         Answer {
             answer: self.handler.answer(Arc::clone(&self.context), request),
             in_progress: Some(in_progress),
             http10,
             http1,
-            connect,
         }
     }
 }
@@ -253,7 +251,6 @@ pin_project! {
         in_progress: Option<InProgress>,
         http10: bool,
         http1: bool,
-        connect: bool,
     }
 }
 
@@ -269,8 +266,8 @@ where
         let mut in_progress = this.in_progress.take();
         if let Some(request) = &mut in_progress {
             request.answered();
-            let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-            if switched || *this.connect && response.status().is_success() {
+            // Of HTTP/2 only a stream becomes one.
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 request.state().became_tunnel();
             } else if *this.http1 && request.state().is_leaving() {
                 let close = HeaderValue::from_static("close");

@@ -24,6 +24,7 @@ use super::account::Account;
 use super::affinity::Affinity;
 use super::answer::{self, Asked, SERVER_NAME, X_REQUEST_ID};
 use super::attempts::{Answer, Attempts, read_aside};
+use super::client::InProgress;
 use super::clock::Clock;
 use super::forwarded::Client;
 use super::head::Upgrade;
@@ -248,10 +249,10 @@ fn respond(
         read_timeout,
         client_body_timeout,
         waiting: false,
-    }));
         broken: None,
         given: None,
         client_paused: false,
+    }));
     Response::from_parts(parts, body)
 }
 
@@ -289,7 +290,10 @@ fn switch(mut answer: Answer, idle: Duration, request: Routed) -> Response<Respo
     if let Some(client) = request.on_upgrade {
         let terms = tunnel::Terms { idle, websocket };
         let streams = (client, upstream);
-        tokio::spawn(tunnel::run(streams, terms, answer.lease, account));
+        // From here on, lest the connection seems idle in between.
+        let in_progress = InProgress::tunnel(&account.client.state);
+        let held = (answer.lease, in_progress);
+        tokio::spawn(tunnel::run(streams, terms, held, account));
     }
     Response::from_parts(parts, ResponseBody::own(None, None))
 }

@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use crate::failure::Cause;
 
 use super::account::Account;
+use super::client::InProgress;
 use super::response_body::Lease;
 use frames::Frames;
 
@@ -42,7 +43,7 @@ pub(super) struct Terms {
 pub(super) async fn run(
     (client, upstream): (OnUpgrade, OnUpgrade),
     terms: Terms,
-    lease: Lease,
+    (lease, in_progress): (Lease, InProgress),
     mut account: Box<Account>,
 ) {
     let (client, upstream) = match tokio::try_join!(client, upstream) {
@@ -59,7 +60,7 @@ pub(super) async fn run(
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
         },
-        _lease: lease,
+        _held: (lease, in_progress),
     };
     let streams = (TokioIo::new(client), TokioIo::new(upstream));
     open.copy(streams, terms, async {
@@ -74,7 +75,7 @@ pub(super) async fn run(
 struct Open {
     account: Box<Account>,
     moved: Moved,
-    _lease: Lease,
+    _held: (Lease, InProgress),
 }
 
 /// What moved, in bytes, and when last.
