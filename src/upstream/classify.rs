@@ -181,6 +181,8 @@ pub fn exchange_failure(error: &hyper::Error, moved: Moved) -> Cause {
     }
     match io_source(error).map(io::Error::kind) {
         Some(_) if is_lost(error) => Cause::PeerVanished,
+        // Of interim responses there is no end.
+        Some(io::ErrorKind::FileTooLarge) => Cause::HeadTooLarge,
         Some(io::ErrorKind::UnexpectedEof) | None if moved.read == 0 => Cause::ConnectionClosed,
         Some(io::ErrorKind::UnexpectedEof) | None => Cause::HeadIncomplete,
         Some(_) => Cause::ConnectionReset,

@@ -31,6 +31,10 @@ const PROBE_AFTER: Duration = Duration::from_millis(50);
 /// The largest response head that is read, in bytes.
 pub const MAX_HEAD: usize = 64 * 1024;
 
+/// How many bytes may come until a response has begun, interim ones included. Not all of them are of
+/// heads: hyper reads some of the body before it hands out the head.
+const MAX_BEFORE_ANSWER: u64 = 4 * MAX_HEAD as u64;
+
 /// The most fields of a response head.
 pub const MAX_FIELDS: u32 = 128;
 
@@ -183,10 +187,12 @@ impl Connection {
         request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<Incoming>, ExchangeError>> {
         self.mark = self.traffic.mark();
+        self.traffic.await_answer(MAX_BEFORE_ANSWER);
         let sent = self.sender.try_send_request(request);
         async move {
             match sent.await {
                 Ok(response) => {
+                    self.traffic.answered();
                     self.idle_hint = keep_alive_timeout(response.headers()).or(self.idle_hint);
                     self.served = self.served.saturating_add(1);
                     self.rest.answered();

@@ -8,6 +8,8 @@
 //! A failed write is not told to hyper, which would give up at once: an endpoint may have answered
 //! before it stopped taking the request (413, then a reset), and that answer is still to be read. So
 //! the failure waits until the reader has nothing more, and what is written meanwhile goes nowhere.
+//!
+//! What comes before an answer begins has a limit: hyper reads interim responses without end.
 
 use std::io;
 use std::pin::Pin;
@@ -28,6 +30,8 @@ pub struct Traffic {
     first: AtomicU64,
     /// The TLS alert that ended it, and one; 0 if none did.
     alert: AtomicU16,
+    /// Up to how many bytes are read while an answer is waited for; 0 otherwise.
+    limit: AtomicU64,
 }
 
 /// What moved on a connection since a [`Mark`].
@@ -55,6 +59,25 @@ impl Traffic {
         Mark {
             written: self.written.load(Relaxed),
             read: self.read.load(Relaxed),
+        }
+    }
+
+    /// An answer is awaited, which has to begin within so many bytes.
+    pub fn await_answer(&self, within: u64) {
+        self.limit.store(self.read.load(Relaxed) + within, Relaxed);
+    }
+
+    /// The answer has begun.
+    pub fn answered(&self) {
+        self.limit.store(0, Relaxed);
+    }
+
+    /// Fails when the answer should have begun by now.
+    fn within_limit(&self) -> io::Result<()> {
+        let limit = self.limit.load(Relaxed);
+        match limit > 0 && self.read.load(Relaxed) > limit {
+            true => Err(io::ErrorKind::FileTooLarge.into()),
+            false => Ok(()),
         }
     }
 
@@ -198,6 +221,7 @@ impl<T: AsyncRead, H> AsyncRead for CountingReads<T, H> {
         let bytes = &buf.filled()[before..];
         if !bytes.is_empty() {
             this.traffic.received(bytes);
+            this.traffic.within_limit()?;
         }
         polled
     }
@@ -282,5 +306,19 @@ mod tests {
         let mark = traffic.mark();
         traffic.received(b"HT");
         assert_eq!(&traffic.since(mark).first, b"HT\0\0\0\0\0\0");
+    }
+
+    #[test]
+    fn an_answer_begins_within_its_limit() {
+        let traffic = Traffic::default();
+        for _ in 0..2 {
+            traffic.await_answer(4);
+            traffic.received(b"HTTP");
+            assert!(traffic.within_limit().is_ok());
+            traffic.received(b"/");
+            assert!(traffic.within_limit().is_err());
+            traffic.answered();
+            assert!(traffic.within_limit().is_ok());
+        }
     }
 }

@@ -6,6 +6,7 @@
 
 use bywash::failure::{Cause, RetryClass};
 use bywash::faults::Fault;
+use bywash::faults::script::{Script, Step, send};
 
 use super::client::{End, get, post, until};
 use super::gateway::{Gateway, SHORT, endpoints};
@@ -168,4 +169,19 @@ async fn informational_responses_are_dropped_before_the_answer() {
     assert_eq!((answer.status, answer.text().as_str()), (200, "ok\n"));
     assert_eq!(answer.field("link"), None);
     assert_eq!(entry.causes(), [""]);
+}
+
+/// An endpoint that never comes to its answer keeps nobody busy.
+#[tokio::test]
+async fn informational_responses_have_an_end() {
+    let flood = "HTTP/1.1 102 Processing\r\n\r\n".repeat(20_000);
+    let peer = endpoints(1, Script::on_request([send(flood), Step::Freeze])).await;
+    let gateway = Gateway::before(&[&peer]);
+    let (answer, entry) = gateway.outcome(get("/")).await;
+    assert_eq!(answer.status, 502);
+    assert_eq!(
+        answer.proxy_error(),
+        Some("http_response_header_section_size")
+    );
+    assert_eq!(entry.causes(), ["head_too_large"]);
 }
