@@ -3,7 +3,7 @@
 use http::header::{TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
-use crate::failure::Cause;
+use crate::failure::{Cause, ClientFault};
 use crate::routing::policy::Retry;
 
 use super::answer::PROXY_STATUS;
@@ -40,9 +40,10 @@ pub(super) fn judge<B>(
             Verdict::Invalid(Cause::UpgradeFailed)
         };
     }
-    // A 2xx to an extended CONNECT would open a tunnel (RFC 8441 section 5).
+    // A server may ignore the wish to switch (RFC 9110 section 7.8), but a 2xx to an extended CONNECT would
+    // open a tunnel (RFC 8441 section 5): its client asked for what is not there.
     if status.is_success() && upgrade.is_some_and(|upgrade| upgrade.extended_connect) {
-        return Verdict::Invalid(Cause::UpgradeFailed);
+        return Verdict::Invalid(Cause::BadRequest(ClientFault::Upgrade));
     }
     let listed = retry.statuses.contains(&status.as_u16());
     if listed && is_safe(method) && !forbids_retry(headers) {

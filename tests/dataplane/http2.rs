@@ -1,14 +1,16 @@
 //! HTTP/2 towards clients, HTTP/1.1 towards endpoints.
 
 use bytes::Bytes;
+use bywash::faults::script::Script;
 use bywash::faults::{Fault, Peer};
+use bywash::routing::policy::Policy;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
 use http::{Request, Response};
 use tokio::net::TcpStream;
 
 use super::client::{until, within};
-use super::gateway::{Gateway, SHORT};
+use super::gateway::{Gateway, SHORT, Setup, addresses};
 use super::upgrade::{heard, said};
 
 /// Prior knowledge, on the plain port.
@@ -112,15 +114,30 @@ async fn a_body_that_breaks_off_resets_the_stream_and_the_connection_lives() {
     }
 }
 
-/// RFC 8441: what HTTP/1.1 does with 101, HTTP/2 does with an extended CONNECT and 200.
 #[tokio::test]
-async fn a_websocket_over_http_2_reaches_an_endpoint_of_http_1_1() {
-    let peer = Peer::start(Fault::Echo).await.unwrap();
+async fn what_came_before_the_break_reaches_the_client_before_the_reset() {
+    let peer = Peer::start(Script::answer(
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\nzz\r\n",
+    ))
+    .await
+    .unwrap();
     let gateway = Gateway::before(&[&peer]);
     let mut send = connect(&gateway).await;
+    let (response, _) = send.send_request(get("/").body(()).unwrap(), true).unwrap();
+    let mut body = head(response).await.into_body();
+    let data = within("the first half", body.data()).await;
+    assert_eq!(data.unwrap().unwrap(), "half");
+    let end = within("the end of the body", body.data()).await;
+    let error = end.unwrap().unwrap_err();
+    assert_eq!(error.reason(), Some(h2::Reason::INTERNAL_ERROR));
+}
+
+async fn ask_for_websocket(
+    send: &mut SendRequest<Bytes>,
+) -> (Response<RecvStream>, SendStream<Bytes>) {
     // The server's settings have to be here first.
     let (response, _) = send.send_request(get("/").body(()).unwrap(), true).unwrap();
-    described(response).await;
+    head(response).await;
     assert!(send.is_extended_connect_protocol_enabled());
     let request = get("/chat")
         .method("CONNECT")
@@ -128,8 +145,17 @@ async fn a_websocket_over_http_2_reaches_an_endpoint_of_http_1_1() {
         .header("sec-websocket-version", "13")
         .body(())
         .unwrap();
-    let (response, mut upload): (_, SendStream<Bytes>) = send.send_request(request, false).unwrap();
-    let response = head(response).await;
+    let (response, upload) = send.send_request(request, false).unwrap();
+    (head(response).await, upload)
+}
+
+/// RFC 8441: what HTTP/1.1 does with 101, HTTP/2 does with an extended CONNECT and 200.
+#[tokio::test]
+async fn a_websocket_over_http_2_reaches_an_endpoint_of_http_1_1() {
+    let peer = Peer::start(Fault::Echo).await.unwrap();
+    let gateway = Gateway::before(&[&peer]);
+    let mut send = connect(&gateway).await;
+    let (response, mut upload) = ask_for_websocket(&mut send).await;
     assert_eq!(response.status(), 200);
     assert!(!response.headers().contains_key("upgrade"));
     let mut download = response.into_body();
@@ -195,4 +221,58 @@ async fn a_body_is_forwarded_whatever_the_method_and_however_it_ends() {
         assert_eq!(described(response).await["body_bytes"], bytes, "{chunks:?}");
     }
     assert_eq!(peer.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_idles_again_when_the_websockets_on_it_have_ended() {
+    let peer = Peer::start(Fault::Echo).await.unwrap();
+    let mut setup = Setup::to(&addresses(&[&peer]), Policy::default());
+    setup.settings.client_keepalive = SHORT;
+    let gateway = setup.start();
+    let stream = TcpStream::connect(gateway.address).await.unwrap();
+    let (mut send, connection) = h2::client::handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let (response, mut upload) = ask_for_websocket(&mut send).await;
+    // The time is what is tested here.
+    tokio::time::sleep(3 * SHORT).await;
+    upload.send_data(said("still here").into(), false).unwrap();
+    let echo = within("the echo", response.into_body().data()).await;
+    echo.unwrap().unwrap();
+    upload.send_reset(h2::Reason::CANCEL);
+    let ended = within("the end of the connection", connection).await;
+    ended.unwrap().unwrap();
+}
+
+/// The application ignored the wish to switch (RFC 9110 section 7.8), which is no failure of its own.
+#[tokio::test]
+async fn a_websocket_where_there_is_none_is_the_clients_fault() {
+    let peer = Peer::start(Script::answer(
+        "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok\n",
+    ));
+    let peer = peer.await.unwrap();
+    let gateway = Gateway::before(&[&peer]);
+    let mut send = connect(&gateway).await;
+    let (response, _) = ask_for_websocket(&mut send).await;
+    assert_eq!(response.status(), 400);
+    assert_eq!(gateway.logged().await.cause, None);
+    assert_eq!(gateway.logged().await.causes(), ["bad_request"]);
+}
+
+/// HTTP/1.1 would refuse them; what is left of the length is one number.
+#[tokio::test]
+async fn a_length_with_two_readings_does_not_reach_an_endpoint() {
+    let peer = Peer::start(Fault::Echo).await.unwrap();
+    let gateway = Gateway::before(&[&peer]);
+    let mut send = connect(&gateway).await;
+    let request = get("/").method("POST").header("content-length", "4");
+    let request = request.header("content-length", "4").body(()).unwrap();
+    let (response, mut upload) = send.send_request(request, false).unwrap();
+    upload.send_data(Bytes::from_static(b"body"), true).unwrap();
+    let described = described(response).await;
+    assert_eq!(described["body_bytes"], 4);
+    let fields = described["headers"].to_string();
+    assert_eq!(fields.matches("content-length").count(), 1, "{fields}");
+    let request = get("/").method("POST").header("content-length", "");
+    let (response, _) = send.send_request(request.body(()).unwrap(), true).unwrap();
+    assert_eq!(head(response).await.status(), 400);
 }
