@@ -111,6 +111,8 @@ causes! {
         "the endpoint stopped taking the request";
     DeadlineExceeded => (504, "http_response_timeout"), ("deadline_exceeded", "DeadlineExceeded"), Never, Endpoint,
         "no response arrived in the time allowed for the request";
+    CallerDeadline => (504, "http_response_timeout"), ("caller_deadline", "CallerDeadline"), Never, Client,
+        "no response arrived in the time that the caller allows, which is less than the policy does";
     BodyTimeout => (504, "connection_read_timeout"), ("body_timeout", "BodyTimeout"), Never, Endpoint,
         "the endpoint fell silent inside the response body";
     BodyIncomplete => (502, "http_response_incomplete"), ("body_incomplete", "BodyIncomplete"), Idempotent, Endpoint,

@@ -203,6 +203,7 @@ fn explain(it: &Situation<'_>) -> Advice {
         | Cause::Maintenance
         | Cause::RetriedStatus(_)
         | Cause::ClientAborted
+        | Cause::CallerDeadline
         | Cause::BadRequest(_) => routes::explain(it),
         Cause::UnknownUpstream
         | Cause::NoEndpoints

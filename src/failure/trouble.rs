@@ -52,7 +52,11 @@ impl Cause {
     /// process, its own faults and those of clients count as nothing.
     pub fn trouble(self) -> Option<Trouble> {
         match self {
-            Self::Maintenance | Self::CutOff | Self::RetriedStatus(_) | Self::BadRequest(_) => None,
+            Self::Maintenance
+            | Self::CutOff
+            | Self::CallerDeadline
+            | Self::RetriedStatus(_)
+            | Self::BadRequest(_) => None,
             _ => {
                 let status = self.status().as_u16();
                 Trouble::ALL.into_iter().find(|it| it.status() == status)
@@ -115,6 +119,7 @@ mod tests {
             Cause::Internal,
             Cause::NoRoute,
             Cause::ClientAborted,
+            Cause::CallerDeadline,
             Cause::RetriedStatus(502),
         ] {
             assert_eq!(cause.trouble(), None, "{cause:?}");

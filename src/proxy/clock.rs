@@ -60,10 +60,13 @@ impl Clock {
         self.send = policy.timeouts.send;
     }
 
-    /// Whether the caller allows the request less time than the policy does: that it is over says
-    /// nothing of an endpoint then.
-    pub(super) fn is_shortened(&self) -> bool {
-        self.shortened
+    /// What has failed when the request's time is over. Where the caller allows it less than the policy
+    /// does, that says nothing of an endpoint.
+    pub(super) fn over(&self) -> Cause {
+        match self.shortened {
+            true => Cause::CallerDeadline,
+            false => Cause::DeadlineExceeded,
+        }
     }
 
     /// Since the request began, or went on at another upstream.
@@ -102,7 +105,7 @@ impl Clock {
         let whole = self.uploaded.unwrap_or(self.started) + self.request;
         match self.per_try.map(|limit| attempt + limit) {
             Some(end) if end < whole => (end, Cause::ResponseTimeout),
-            _ => (whole, Cause::DeadlineExceeded),
+            _ => (whole, self.over()),
         }
     }
 }

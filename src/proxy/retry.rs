@@ -108,9 +108,14 @@ pub(super) fn decide(policy: &Retry, failed: Failed, progress: Progress) -> Next
     }
 }
 
+/// Whether the whole time of the request is over.
+pub(super) fn is_over(cause: Cause) -> bool {
+    matches!(cause, Cause::DeadlineExceeded | Cause::CallerDeadline)
+}
+
 /// Why the request is not sent again at all, be it to the same endpoint.
 fn stops_all(policy: &Retry, failed: Failed, progress: Progress) -> Option<Stop> {
-    if failed.cause == Cause::DeadlineExceeded {
+    if is_over(failed.cause) {
         Some(Stop::Deadline)
     } else if failed.cause.retry_class() == RetryClass::Never {
         Some(Stop::Cause)

@@ -206,7 +206,7 @@ pub fn is_of_note(cause: Option<Cause>, attempts: &[Attempt]) -> bool {
 fn is_ours(cause: Cause) -> bool {
     !matches!(
         cause,
-        Cause::ClientAborted | Cause::BadRequest(_) | Cause::NoRoute
+        Cause::ClientAborted | Cause::CallerDeadline | Cause::BadRequest(_) | Cause::NoRoute
     )
 }
 

@@ -211,7 +211,7 @@ async fn a_caller_that_allows_less_time_than_the_policy_ejects_nobody() {
         while one.requests().min(two.requests()) < 6 {
             let (answer, entry) = gateway.outcome(call).await;
             assert_eq!(answer.field("grpc-status"), Some("4"));
-            assert_eq!(entry.causes(), ["deadline_exceeded"]);
+            assert_eq!(entry.causes(), ["caller_deadline"]);
         }
     })
     .await;

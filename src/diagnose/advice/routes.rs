@@ -49,6 +49,11 @@ fn client(cause: Cause) -> Advice {
              the clients, or at a slow network before it."
                 .to_owned()
         }
+        Cause::CallerDeadline => {
+            "Callers of gRPC allow less time than the answers take. Compare their deadlines with the durations \
+             in the access log."
+                .to_owned()
+        }
         Cause::BadRequest(_) => format!(
             "Clients send what cannot be forwarded safely: {}. Correct the client.",
             cause.sentence()

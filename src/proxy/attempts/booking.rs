@@ -12,7 +12,7 @@ use crate::upstream::counting::Moved;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::readmission::Trial;
 
-use super::super::retry::{Failed, Next, Time, costs, decide};
+use super::super::retry::{Failed, Next, Time, costs, decide, is_over};
 use super::choosing::Chosen;
 use super::{Answer, Attempts, Miss, turn};
 
@@ -112,7 +112,7 @@ impl<'a> Attempts<'a> {
     /// Counts a failed attempt towards the endpoint's ejection, if it is the endpoint's failure.
     pub(super) fn hold_against(&self, endpoint: &Endpoint, trial: Option<Trial>, failed: Failed) {
         // The connection was no longer fresh, or the endpoint did not have the time that it is allowed.
-        if !failed.stale && !self.is_cut(failed) {
+        if !failed.stale && !Self::is_cut(failed) {
             let failure = (failed.cause, trial);
             self.upstream
                 .attempt_failed(endpoint, failure, Instant::now());
@@ -121,9 +121,8 @@ impl<'a> Attempts<'a> {
 
     /// Whether the request's time was over before the endpoint had its own: before it was even
     /// connected to, or because the caller allows so little.
-    fn is_cut(&self, failed: Failed) -> bool {
-        let over = failed.cause == Cause::DeadlineExceeded;
-        over && (failed.unsent || self.clock.is_shortened())
+    fn is_cut(failed: Failed) -> bool {
+        is_over(failed.cause) && (failed.unsent || failed.cause == Cause::CallerDeadline)
     }
 
     /// Takes a failure into account in how fast its endpoint seems.
@@ -131,7 +130,7 @@ impl<'a> Attempts<'a> {
         let now = Instant::now();
         let typical = self.upstream.typical(now);
         match miss.failed.cause.blame() {
-            Blame::Endpoint if self.is_cut(miss.failed) => {
+            _ if Self::is_cut(miss.failed) => {
                 // It was not even connected to, or who knows how long it would have taken.
                 if !miss.failed.unsent {
                     endpoint.answered_error(waited, typical, now);

@@ -143,7 +143,7 @@ impl Attempts<'_> {
             return Ok(());
         };
         let failed = self.made.last().and_then(|attempt| attempt.cause);
-        Err((failed.unwrap_or(Cause::DeadlineExceeded), stop))
+        Err((failed.unwrap_or_else(|| self.clock.over()), stop))
     }
 
     fn connecting_takes(&self, endpoint: &Endpoint) -> Duration {

@@ -103,11 +103,7 @@ impl Attempts<'_> {
             .map_err(|error| {
                 // The endpoint did not have the time that it is allowed.
                 let cut = error.cause == Cause::ConnectTimeout && within < limit;
-                let cause = if cut {
-                    Cause::DeadlineExceeded
-                } else {
-                    error.cause
-                };
+                let cause = if cut { self.clock.over() } else { error.cause };
                 Miss {
                     hint: error.hint,
                     detail: error.detail.map(|error| detail(&error)),
