@@ -323,6 +323,6 @@ async fn a_grpc_call_brings_its_own_time() {
     assert_eq!(answer.field("grpc-status"), Some("4"));
     assert_eq!(
         (entry.status, entry.cause.as_deref()),
-        (504, Some("deadline_exceeded"))
+        (504, Some("caller_deadline"))
     );
 }
