@@ -136,7 +136,7 @@ impl Metrics {
             let buckets: Vec<_> = bounds.zip(totals.buckets).collect();
             histogram
                 .encode_family(&route_labels(None, route))?
-                .encode_histogram::<NoLabelSet>(totals.sum_seconds, count, &buckets, None)?;
+                .encode_histogram::<NoLabelSet>(totals.sum_seconds(), count, &buckets, None)?;
         }
         Ok(())
     }

@@ -1,19 +1,20 @@
 //! The counters of each route.
 //!
-//! A route's handle is held by what is served; the registry here holds it weakly, so that the series
-//! of a removed Ingress end with the last request that knew it, and a long-lived process does not
-//! collect those of every Ingress that ever was. Each worker's part is made when that worker sees its
-//! first request of the route: thousands of quiet routes cost next to nothing.
+//! A route's handle is held by what is served; which there are the [registry] knows. Each worker's part is
+//! made when that worker sees its first request of the route: thousands of quiet routes cost next to nothing.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::failure::Cause;
 
 use super::Metrics;
 use super::causes::{CauseCounters, LABELS};
+
+mod registry;
+
+pub(super) use registry::Routes;
 
 /// What tells the requests of one route from those of others.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +47,14 @@ impl RouteLabels {
     fn is_shown_as(&self, other: &Self) -> bool {
         (&self.ingress_namespace, &self.ingress, &self.upstream)
             == (&other.ingress_namespace, &other.ingress, &other.upstream)
+    }
+
+    /// Those of the series: less than or equal to those of each route that is part of it.
+    fn of_series(&self) -> Self {
+        Self {
+            host: Arc::default(),
+            ..self.clone()
+        }
     }
 }
 
@@ -127,11 +136,13 @@ pub struct RouteMetrics {
 }
 
 /// The sums over all workers.
+#[derive(Clone, Debug)]
 pub(super) struct Totals {
     pub(super) statuses: [u64; STATUSES.len()],
     /// Not cumulative.
     pub(super) buckets: [u64; BUCKETS],
-    pub(super) sum_seconds: f64,
+    /// Whole numbers: sums of floats depend on their order, and might go back by a hair.
+    sum_micros: u64,
     pub(super) fallbacks: u64,
     /// In the order of [`LABELS`].
     pub(super) failures: Vec<u64>,
@@ -177,27 +188,15 @@ impl RouteMetrics {
         &self.labels
     }
 
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a sum of durations is a float in the end"
-    )]
-    pub(super) fn totals(&self) -> Totals {
-        let mut totals = Totals {
-            statuses: [0; STATUSES.len()],
-            buckets: [0; BUCKETS],
-            sum_seconds: 0.0,
-            fallbacks: 0,
-            failures: vec![0; LABELS.len()],
-        };
-        let mut micros = 0;
+    fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
         for shard in self.shards.iter().filter_map(OnceLock::get) {
             add_all(&mut totals.statuses, &shard.statuses);
             add_all(&mut totals.buckets, &shard.buckets);
-            micros += shard.sum_micros.load(Ordering::Relaxed);
+            totals.sum_micros += shard.sum_micros.load(Ordering::Relaxed);
             totals.fallbacks += shard.fallbacks.load(Ordering::Relaxed);
             shard.failures.add_to(&mut totals.failures);
         }
-        totals.sum_seconds = micros as f64 / 1e6;
         totals
     }
 }
@@ -235,7 +234,28 @@ impl Metrics {
     }
 }
 
+impl Default for Totals {
+    fn default() -> Self {
+        Self {
+            statuses: [0; STATUSES.len()],
+            buckets: [0; BUCKETS],
+            sum_micros: 0,
+            fallbacks: 0,
+            failures: vec![0; LABELS.len()],
+        }
+    }
+}
+
 impl Totals {
+    /// The time that the requests took together.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a sum of durations is a float in the end"
+    )]
+    pub(super) fn sum_seconds(&self) -> f64 {
+        self.sum_micros as f64 / 1e6
+    }
+
     fn add(&mut self, other: &Self) {
         let add = |sums: &mut [u64], more: &[u64]| {
             sums.iter_mut()
@@ -245,7 +265,7 @@ impl Totals {
         add(&mut self.statuses, &other.statuses);
         add(&mut self.buckets, &other.buckets);
         add(&mut self.failures, &other.failures);
-        self.sum_seconds += other.sum_seconds;
+        self.sum_micros += other.sum_micros;
         self.fallbacks += other.fallbacks;
     }
 }
@@ -253,68 +273,6 @@ impl Totals {
 fn add_all(sums: &mut [u64], counters: &[AtomicU64]) {
     for (sum, counter) in sums.iter_mut().zip(counters) {
         *sum += counter.load(Ordering::Relaxed);
-    }
-}
-
-/// All routes that somebody still holds.
-#[derive(Debug)]
-pub(super) struct Routes {
-    workers: usize,
-    known: Mutex<BTreeMap<RouteLabels, Weak<RouteMetrics>>>,
-}
-
-impl Routes {
-    pub(super) fn new(workers: usize) -> Self {
-        Self {
-            workers,
-            known: Mutex::default(),
-        }
-    }
-
-    pub(super) fn resolve(&self, labels: &RouteLabels) -> Arc<RouteMetrics> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(route) = known.get(labels).and_then(Weak::upgrade) {
-            return route;
-        }
-        let route = Arc::new(RouteMetrics {
-            labels: labels.clone(),
-            shards: (0..self.workers).map(|_| OnceLock::new()).collect(),
-        });
-        known.insert(labels.clone(), Arc::downgrade(&route));
-        route
-    }
-
-    /// Those still held, in the order of their labels; forgets the others.
-    pub(super) fn live(&self) -> Vec<Arc<RouteMetrics>> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut live = Vec::with_capacity(known.len());
-        known.retain(|_, route| {
-            let route = route.upgrade();
-            let keep = route.is_some();
-            live.extend(route);
-            keep
-        });
-        live
-    }
-
-    /// The sums of those still held over the hosts, by the first of each.
-    pub(super) fn totals(&self) -> Vec<(Arc<RouteMetrics>, Totals)> {
-        let mut sums: Vec<(Arc<RouteMetrics>, Totals)> = Vec::new();
-        for route in self.live() {
-            let totals = route.totals();
-            match sums.last_mut() {
-                Some((first, sum)) if first.labels.is_shown_as(&route.labels) => sum.add(&totals),
-                _ => sums.push((route, totals)),
-            }
-        }
-        sums
-    }
-
-    /// How the requests of each route that is still held ended so far.
-    pub(super) fn traffic(&self) -> Vec<(RouteLabels, Traffic)> {
-        let live = self.live().into_iter();
-        live.map(|route| (route.labels.clone(), route.traffic()))
-            .collect()
     }
 }
 

@@ -122,6 +122,38 @@ fn counters_survive_a_new_snapshot_and_go_with_their_route() {
 }
 
 #[test]
+fn a_counter_does_not_go_backwards_when_one_host_of_an_ingress_goes() {
+    let metrics = Metrics::new(2);
+    let samples = || -> Vec<String> {
+        let text = metrics.encode().unwrap();
+        let lines = text.lines().filter(|line| line.contains("shop/cart"));
+        lines.map(str::to_owned).collect()
+    };
+    let old = || {
+        metrics.route(&RouteLabels {
+            host: "old.example".into(),
+            ..shop()
+        })
+    };
+    let stays = metrics.route(&shop());
+    stays.record(0, 200, None, Duration::from_micros(100_000));
+    let goes = old();
+    let refused = Some(Cause::ConnectionRefused);
+    goes.record(1, 502, refused, Duration::from_micros(700_001));
+    goes.fell_back(0);
+    let before = samples();
+    assert!(before.len() > 10, "{before:?}");
+    drop(goes);
+    assert_eq!(samples(), before);
+    let again = old();
+    assert_eq!(samples(), before, "what it had counted counts once");
+    drop((stays, again));
+    assert_eq!(samples(), [""; 0], "the series is gone");
+    let _anew = old();
+    assert_eq!(samples(), [""; 0]);
+}
+
+#[test]
 fn attempts_are_counted_by_cause() {
     let metrics = Metrics::new(1);
     let upstream = metrics.upstream("shop/cart:80");
