@@ -106,9 +106,10 @@ impl LivePages {
 
 /// A page in the form that the client prefers.
 fn page(own: Option<&Compiled>, shown: &Shown<'_>, request: &HeaderMap) -> Page {
-    let form = accept::preferred(request);
+    let found = |form| own.and_then(|own| own.set.find(shown.status, form));
+    let form = accept::preferred(request, |form| found(form).is_some());
     let written = own.and_then(|own| {
-        let name = own.set.find(shown.status, form)?;
+        let name = found(form)?;
         // That it does not work with these values was not to be foreseen.
         own.engine.render(name, shown).ok()
     });

@@ -257,22 +257,26 @@ async fn health_is_neither_logged_nor_tried_again() {
 /// `error_page 502 503 504 /50x.html`, and `internal`
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_of_the_gateway_is_shown_as_the_page_and_one_of_the_server_is_not() {
-    let asking = |program: &Program, method: &str, path: &str| {
+    let accepting = |program: &Program, accept: &str, (method, path): (&str, &str)| {
         let text = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {HOST}\r\nAccept: text/html\r\nConnection: close\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: {HOST}\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
         );
         send_text(program.http, &text).answer()
     };
+    let asking = |program: &Program, method: &str, path: &str| {
+        accepting(program, "text/html", (method, path))
+    };
     let example = Example::with(Fault::CloseAfterRequest, &[]).await;
     let program = example.run();
-    let answer = asking(&program, "POST", "/");
+    // As curl asks.
+    let answer = accepting(&program, "*/*", ("POST", "/"));
     assert_eq!(answer.status, 502);
     let page = &answer.body;
     assert!(
         page.contains("<h1>The shop is closed for a moment</h1>"),
         "{page}"
     );
-    let plain = post(&program, "/").body;
+    let plain = accepting(&program, "text/plain", ("POST", "/")).body;
     assert!(plain.starts_with("502 Bad Gateway\n"), "{plain}");
     // No path leads to it: the servers are asked.
     let before = example.requests();

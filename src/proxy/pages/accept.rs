@@ -1,8 +1,9 @@
 //! Which form a client prefers (RFC 9110 section 12.5.1).
 //!
-//! The highest quality wins, then the range that names a form rather than many, then what stands first;
-//! where all that leaves a choice, plain text goes first, since whoever does not ask for HTML is no
-//! browser. A client that accepts none of our forms gets plain text all the same: the section allows
+//! The highest quality wins, then the range that names a form rather than many, then what stands first.
+//! Where all that leaves a choice, as `*/*` does, a form goes first that there is a page of the policy's
+//! own for: who writes no other than an HTML page means it for everybody. Then plain text does, since
+//! whoever does not ask for HTML is no browser. A client that accepts none of our forms gets plain text all the same: the section allows
 //! it, and an explanation in the wrong form is better than none.
 
 use std::cmp::Reverse;
@@ -35,29 +36,40 @@ enum Exactness {
     Exactly,
 }
 
-/// The form that the client prefers.
-pub(super) fn preferred(request: &HeaderMap) -> Form {
-    let values = request.get_all(ACCEPT).iter().map(HeaderValue::as_bytes);
-    let text = values.filter_map(|value| str::from_utf8(value).ok());
-    let items = text.flat_map(|value| value.split(',')).take(MOST_RANGES);
-    let ranges: Vec<Range<'_>> = items
-        .enumerate()
-        .filter_map(|(position, item)| Range::read(position, item))
-        .collect();
-    let wish = |form: &Form| {
+/// The form that the client prefers; where it leaves the choice, one that there is an own page for.
+pub(super) fn preferred(request: &HeaderMap, has_page: impl Fn(Form) -> bool) -> Form {
+    let ranges = ranges(request);
+    let wish = |form: Form| {
         let matching = ranges.iter().filter_map(|range| {
-            let exactness = range.matches(*form)?;
+            let exactness = range.matches(form)?;
             Some((exactness, Reverse(range.position), range.quality))
         });
         // What is said of a form in particular goes before what is said of many.
         let (exactness, position, quality) = matching.max()?;
         (quality > 0).then_some((quality, exactness, position))
     };
-    // Of equals the first.
-    let forms = Form::ALL.iter().rev();
-    let wished = forms.filter_map(|form| Some((wish(form)?, *form)));
-    let best = wished.max_by_key(|(wish, _)| *wish);
-    best.map_or(Form::Text, |(_, form)| form)
+    let Some(best) = Form::ALL.into_iter().filter_map(wish).max() else {
+        return Form::Text;
+    };
+    let mut equals = Form::ALL
+        .into_iter()
+        .filter(|form| wish(*form) == Some(best));
+    let own = equals.clone().find(|form| has_page(*form));
+    own.or_else(|| equals.next()).unwrap_or(Form::Text)
+}
+
+/// What the client accepts; anything where it says nothing of that.
+fn ranges(request: &HeaderMap) -> Vec<Range<'_>> {
+    if !request.contains_key(ACCEPT) {
+        return Range::read(0, "*/*").into_iter().collect();
+    }
+    let values = request.get_all(ACCEPT).iter().map(HeaderValue::as_bytes);
+    let text = values.filter_map(|value| str::from_utf8(value).ok());
+    let items = text.flat_map(|value| value.split(',')).take(MOST_RANGES);
+    items
+        .enumerate()
+        .filter_map(|(position, item)| Range::read(position, item))
+        .collect()
 }
 
 impl<'a> Range<'a> {
@@ -114,11 +126,16 @@ mod tests {
     use super::*;
 
     fn form(accept: &[&str]) -> Form {
+        form_with(&[], accept)
+    }
+
+    /// The form where there are own pages in these.
+    fn form_with(own: &[Form], accept: &[&str]) -> Form {
         let mut request = HeaderMap::new();
         for value in accept {
             request.append(ACCEPT, value.parse().unwrap());
         }
-        preferred(&request)
+        preferred(&request, |form| own.contains(&form))
     }
 
     #[test]
@@ -164,6 +181,35 @@ mod tests {
         assert_eq!(form(&["text/*;q=0.5, text/html;q=0.1"]), Form::Text);
         let all_but_html = "text/plain;q=0, application/*;q=0, text/html;q=0.001";
         assert_eq!(form(&[all_but_html]), Form::Html);
+    }
+
+    #[test]
+    fn who_leaves_the_choice_gets_a_form_that_there_is_an_own_page_for() {
+        let html = |accept: &[&str]| form_with(&[Form::Html], accept);
+        for accept in ["*/*", "text/*", "image/png, */*", "image/png, */*;q=0.5"] {
+            assert_eq!(html(&[accept]), Form::Html, "{accept}");
+        }
+        assert_eq!(html(&[]), Form::Html);
+        assert_eq!(form_with(&[Form::Html, Form::Text], &["*/*"]), Form::Text);
+        let programs = &[Form::Html, Form::Problem];
+        assert_eq!(form_with(programs, &["application/*"]), Form::Problem);
+    }
+
+    #[test]
+    fn an_own_page_is_no_reason_for_a_form_that_the_client_likes_less() {
+        let html = |accept: &str| form_with(&[Form::Html], &[accept]);
+        for accept in ["application/json", "application/json, */*", "application/*"] {
+            assert_eq!(html(accept), Form::Json, "{accept}");
+        }
+        for accept in [
+            "text/plain, */*",
+            "text/*, text/html;q=0.9",
+            "image/png",
+            "",
+        ] {
+            assert_eq!(html(accept), Form::Text, "{accept:?}");
+        }
+        assert_eq!(html("text/html;q=0, application/json;q=0, */*"), Form::Text);
     }
 
     #[test]
