@@ -6,7 +6,6 @@
 //! are made of its account when it has ended. They go through a bounded queue to an OS thread that
 //! sends them in batches: a collector that is slow or away costs spans, which are counted, never time.
 
-use std::env;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,12 +22,14 @@ use opentelemetry_sdk::trace::{
 
 use context::Position;
 use export::{Client, Counting};
+use variables::set;
 
 use super::metrics::Metrics;
 
 pub mod context;
 mod export;
 mod spans;
+mod variables;
 
 pub use spans::Seen;
 
@@ -37,18 +38,6 @@ const SERVICE: &str = "bywash";
 
 /// How long the last spans may take when the process ends.
 const LAST_SPANS: Duration = Duration::from_secs(2);
-
-/// The endpoint for traces, or for everything.
-const ENDPOINTS: [&str; 2] = [
-    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-    "OTEL_EXPORTER_OTLP_ENDPOINT",
-];
-
-/// How they are to be sent.
-const PROTOCOLS: [&str; 2] = [
-    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
-    "OTEL_EXPORTER_OTLP_PROTOCOL",
-];
 
 /// The one that is spoken.
 const PROTOCOL: &str = "http/protobuf";
@@ -79,15 +68,26 @@ pub struct Traced {
 /// Why there can be no traces.
 #[derive(Debug, thiserror::Error)]
 pub enum TracesError {
-    /// A protocol that is not spoken.
-    #[error(
-        "{variable}={value}: traces are sent by {PROTOCOL} only, to port 4318 of most collectors"
-    )]
-    Protocol {
+    /// Something is asked for that is not offered.
+    #[error("{variable}={value}: {why}")]
+    NotOffered {
         /// Where it was asked for.
-        variable: &'static str,
+        variable: String,
         /// What was.
         value: String,
+        /// What is, in a clause.
+        why: &'static str,
+    },
+    /// What a collector is to be verified by cannot be read.
+    #[error("{variable}={path}: no certificates can be read there")]
+    Certificate {
+        /// Where it was named.
+        variable: String,
+        /// The file.
+        path: String,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
     },
     /// A variable that cannot be right.
     #[error("traces cannot be exported as the OTEL_… variables say")]
@@ -108,22 +108,23 @@ impl Traces {
     /// # Errors
     /// When what it says cannot be.
     pub fn from_environment(metrics: &Arc<Metrics>) -> Result<Self, TracesError> {
-        let disabled = set("OTEL_SDK_DISABLED").is_some_and(|it| it.eq_ignore_ascii_case("true"))
-            || set("OTEL_TRACES_EXPORTER").is_some_and(|it| it == "none");
-        if disabled || ENDPOINTS.into_iter().all(|name| set(name).is_none()) {
+        if !variables::are_wanted() {
             return Ok(Self::off());
         }
-        let protocol = PROTOCOLS
-            .into_iter()
-            .find_map(|name| Some((name, set(name)?)));
-        if let Some((variable, value)) = protocol
-            && value != PROTOCOL
-        {
-            return Err(TracesError::Protocol { variable, value });
-        }
+        variables::check()?;
+        let roots = match variables::certificate() {
+            None => export::roots_of_the_system(),
+            Some((variable, path)) => {
+                export::roots_in(&path).map_err(|source| TracesError::Certificate {
+                    variable,
+                    path: path.display().to_string(),
+                    source,
+                })?
+            }
+        };
         let exporter = SpanExporter::builder()
             .with_http()
-            .with_http_client(Client::new().map_err(TracesError::Client)?)
+            .with_http_client(Client::new(roots).map_err(TracesError::Client)?)
             .build()?;
         let exporter = Counting::new(exporter, Arc::clone(metrics));
         let config = Config::default();
@@ -201,11 +202,6 @@ impl fmt::Debug for Open {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Traces({:?})", self.sampler)
     }
-}
-
-/// Empty is as if it were not there, as OpenTelemetry has it.
-fn set(name: &str) -> Option<String> {
-    env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// As the environment says; `bywash` where it names no service.

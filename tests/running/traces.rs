@@ -296,3 +296,20 @@ fn a_protocol_that_is_not_spoken_is_told_at_once() {
     );
     assert!(said.stderr.contains("http/protobuf"), "{said:?}");
 }
+
+#[test]
+fn what_is_asked_for_and_not_offered_is_told_at_once() {
+    for asked in [
+        "OTEL_EXPORTER_OTLP_COMPRESSION=gzip",
+        "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY=/key.pem",
+        "OTEL_EXPORTER_OTLP_CERTIFICATE=/nonexistent.pem",
+        "OTEL_TRACES_EXPORTER=zipkin",
+    ] {
+        let said = say_under(
+            &format!("export OTEL_EXPORTER_OTLP_ENDPOINT=https://127.0.0.1:4318 {asked}"),
+            &["standalone", "/"],
+        );
+        assert_eq!(said.code, Some(2), "{said:?}");
+        assert!(said.stderr.contains(asked), "{said:?}");
+    }
+}

@@ -5,7 +5,9 @@
 //! balancer has closed meanwhile would cost the batch.
 
 use std::fmt;
+use std::fs;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -22,6 +24,8 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use tokio::runtime::{Builder, Runtime};
 
 use super::super::metrics::Metrics;
@@ -40,10 +44,15 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new() -> io::Result<Self> {
+    /// Verifies collectors by these roots.
+    pub(super) fn new(roots: RootCertStore) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(trust())
+            .with_tls_config(
+                ClientConfig::builder()
+                    .with_root_certificates(roots)
+                    .with_no_client_auth(),
+            )
             .https_or_http()
             .enable_http1()
             .wrap_connector(dns::connector());
@@ -70,13 +79,29 @@ impl HttpClient for Client {
 }
 
 /// The certificates of the system; where there are none only plain HTTP can be spoken.
-fn trust() -> ClientConfig {
+pub(super) fn roots_of_the_system() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(found.certs);
-    ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth()
+    roots
+}
+
+/// The certificates of a PEM file.
+///
+/// # Errors
+/// When it cannot be read, holds something else in their place, or none.
+pub(super) fn roots_in(path: &Path) -> io::Result<RootCertStore> {
+    let text = fs::read(path)?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&text) {
+        let certificate = certificate.map_err(io::Error::other)?;
+        roots.add(certificate).map_err(io::Error::other)?;
+    }
+    if roots.is_empty() {
+        let none = "there is no certificate in it";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, none));
+    }
+    Ok(roots)
 }
 
 impl fmt::Debug for Client {
@@ -125,5 +150,25 @@ impl SpanExporter for Counting {
 
     fn set_resource(&mut self, resource: &Resource) {
         self.exporter.set_resource(resource);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_collector_is_verified_by_the_certificates_of_the_file_that_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("ca.pem");
+        assert!(roots_in(&file).is_err());
+        fs::write(&file, "no certificate").unwrap();
+        assert!(roots_in(&file).is_err());
+        let certificate = |name: &str| {
+            let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+            made.cert.pem()
+        };
+        fs::write(&file, certificate("a") + &certificate("b")).unwrap();
+        assert_eq!(roots_in(&file).unwrap().len(), 2);
     }
 }
