@@ -90,7 +90,7 @@ impl Open {
 fn of_request(traced: Traced, outcome: &Outcome, seen: Seen<'_>) -> Draft {
     let mut attributes = Vec::with_capacity(16);
     let mut add = |name, value: Value| attributes.push(KeyValue::new(name, value));
-    add("http.request.method", text(&outcome.method));
+    add_method(&outcome.method, &mut add);
     add("url.path", text(&outcome.path));
     add("url.scheme", if seen.tls { "https" } else { "http" }.into());
     if !outcome.host.is_empty() {
@@ -123,9 +123,10 @@ fn of_request(traced: Traced, outcome: &Outcome, seen: Seen<'_>) -> Draft {
         add("bywash.fallback", true.into());
     }
     add("bywash.request_id", text(&outcome.request_id));
+    let method = known_method(&outcome.method).unwrap_or("HTTP");
     let name = match &outcome.ingress {
-        Some(ingress) => format!("{} {}/{}", outcome.method, ingress.namespace, ingress.name),
-        None => outcome.method.to_string(),
+        Some(ingress) => format!("{method} {}/{}", ingress.namespace, ingress.name),
+        None => method.to_owned(),
     };
     Draft {
         position: traced.position,
@@ -144,7 +145,7 @@ fn of_request(traced: Traced, outcome: &Outcome, seen: Seen<'_>) -> Draft {
 fn of_attempt((traced, index): (Traced, usize), outcome: &Outcome, attempt: &Attempt) -> Draft {
     let mut attributes = Vec::with_capacity(12);
     let mut add = |name, value: Value| attributes.push(KeyValue::new(name, value));
-    add("http.request.method", text(&outcome.method));
+    add_method(&outcome.method, &mut add);
     add("url.path", text(&outcome.path));
     if let Some(endpoint) = attempt.endpoint {
         let address = endpoint.ip().to_string();
@@ -181,7 +182,7 @@ fn of_attempt((traced, index): (Traced, usize), outcome: &Outcome, attempt: &Att
         parent: Some(traced.position.span),
         remote: false,
         kind: SpanKind::Client,
-        name: outcome.method.to_string(),
+        name: known_method(&outcome.method).unwrap_or("HTTP").to_owned(),
         start,
         end: start + attempt.duration,
         attributes,
@@ -189,6 +190,94 @@ fn of_attempt((traced, index): (Traced, usize), outcome: &Outcome, attempt: &Att
     }
 }
 
+/// The methods of RFC 9110 section 9 and RFC 5789. Any other is a value that strangers choose: the conventions
+/// keep it out of what spans are grouped by.
+fn known_method(method: &str) -> Option<&'static str> {
+    const KNOWN: [&str; 9] = [
+        "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
+    ];
+    KNOWN.into_iter().find(|known| *known == method)
+}
+
+fn add_method(method: &str, add: &mut impl FnMut(&'static str, Value)) {
+    match known_method(method) {
+        Some(known) => add("http.request.method", known.into()),
+        None => {
+            add("http.request.method", "_OTHER".into());
+            add("http.request.method_original", text(method));
+        }
+    }
+}
+
 fn text(text: &str) -> Value {
     text.to_owned().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn drafts(method: &str) -> [Draft; 2] {
+        let traced = Traced {
+            position: Position {
+                trace: 7,
+                span: 9,
+                sampled: true,
+            },
+            parent: None,
+            seed: 1,
+        };
+        let outcome = Outcome {
+            request_id: "01J".into(),
+            time: SystemTime::UNIX_EPOCH,
+            method: method.into(),
+            host: "shop.example".into(),
+            path: "/".into(),
+            ingress: None,
+            upstream: None,
+            status: 200,
+            cause: None,
+            fallback: false,
+            bytes_received: 0,
+            bytes_sent: 0,
+            attempts: Vec::new(),
+            duration: Duration::ZERO,
+        };
+        let seen = Seen {
+            client: [192, 0, 2, 7].into(),
+            version: "1.1",
+            tls: false,
+            user_agent: None,
+        };
+        let attempt = Attempt::default();
+        [
+            of_request(traced, &outcome, seen),
+            of_attempt((traced, 0), &outcome, &attempt),
+        ]
+    }
+
+    fn attribute(draft: &Draft, name: &str) -> Option<String> {
+        let mut found = draft.attributes.iter();
+        let found = found.find(|it| it.key.as_str() == name)?;
+        Some(found.value.to_string())
+    }
+
+    #[test]
+    fn a_method_that_is_none_of_https_own_names_no_span() {
+        for (method, named, original, name) in [
+            ("PATCH", "PATCH", None, "PATCH"),
+            ("PROPFIND", "_OTHER", Some("PROPFIND"), "HTTP"),
+            ("get", "_OTHER", Some("get"), "HTTP"),
+        ] {
+            for draft in drafts(method) {
+                let told = attribute(&draft, "http.request.method");
+                assert_eq!(told.as_deref(), Some(named));
+                let told = attribute(&draft, "http.request.method_original");
+                assert_eq!(told.as_deref(), original);
+                assert_eq!(draft.name.split(' ').next(), Some(name));
+            }
+        }
+    }
 }
