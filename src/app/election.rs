@@ -74,9 +74,9 @@ pub(super) fn start(
     let reports = Reports::new(
         connection,
         namespace.to_owned(),
-        installation.clone(),
         config.instance.clone(),
     );
+        &writer,
     let (tell, told) = watch::channel(None);
     let (heard, others) = watch::channel(Others::new());
     let place = Place {

@@ -23,7 +23,7 @@ use tracing::{debug, warn};
 
 use super::cluster::Connection;
 use super::installation::stable_hash;
-use super::writer::WriteError;
+use super::writer::{WriteCounts, WriteError, Writer};
 use crate::api::metadata::REPORT;
 use crate::report::traffic::ReplicaReport;
 
@@ -62,6 +62,7 @@ pub struct Reports {
     namespace: String,
     field_manager: String,
     replica: String,
+    counts: WriteCounts,
 }
 
 /// A report of another replica.
@@ -96,19 +97,20 @@ enum Owner {
 }
 
 impl Reports {
-    /// Those in this namespace, of an installation that is known by its field manager.
+    /// Those in this namespace, of the installation of this writer, whose writes count together with its own.
     pub fn new(
         connection: &Connection,
         namespace: String,
-        field_manager: String,
         replica: String,
+        writer: &Writer,
     ) -> Self {
         Self {
             requests: connection.requests(),
             watches: connection.streams(),
             namespace,
-            field_manager,
+            field_manager: writer.field_manager().to_owned(),
             replica,
+            counts: writer.counts(),
         }
     }
 
@@ -145,10 +147,17 @@ impl Reports {
         }
     }
 
+    /// Writes a report, where there is a Pod that it can go with, and counts that.
     async fn write(&self, owner: &mut Owner, report: &ReplicaReport) -> Result<(), WriteError> {
-        let Some(uid) = self.owner(owner).await? else {
-            return Ok(());
+        let result = match self.owner(owner).await {
+            Ok(Some(uid)) => self.apply(&uid, report).await,
+            Ok(None) => return Ok(()),
+            Err(error) => Err(error),
         };
+        self.counts.count("ConfigMap", result)
+    }
+
+    async fn apply(&self, uid: &str, report: &ReplicaReport) -> Result<(), WriteError> {
         let name = format!("{NAME}{}", self.replica);
         // Serializing plain data does not fail; were it to, the report would be unreadable and ignored.
         let text = serde_json::to_string(report).unwrap_or_default();

@@ -15,6 +15,7 @@ fn reports(config: &kube::Config) -> Reports {
         namespace: "bywash".into(),
         field_manager: "ours".into(),
         replica: "bywash-0".into(),
+        counts: WriteCounts::default(),
     }
 }
 
@@ -191,6 +192,32 @@ async fn reports_are_written_at_most_once_in_two_seconds_and_then_the_newest() {
     let (second, time) = written(&mut api).await;
     assert_eq!(time, 5);
     assert!(second - first >= APART - TOLERANCE, "{:?}", second - first);
+}
+
+#[tokio::test]
+async fn writes_are_counted_by_what_became_of_them_and_so_are_those_that_a_missing_right_prevents()
+{
+    let api = FakeApi::start().await;
+    let reports = reports(&api.config());
+    let report = report("bywash-0", 1);
+    let write = async || reports.write(&mut Owner::Unknown(None), &report).await;
+    assert!(write().await.is_ok());
+    assert!(
+        reports.counts.now().is_empty(),
+        "without a Pod there is none"
+    );
+    pod(&api, "bywash-0", ("own", "Running")).await;
+    for part in ["/configmaps", "/pods"] {
+        api.refuse(part, StatusCode::FORBIDDEN);
+        assert!(write().await.is_err(), "{part}");
+    }
+    api.refuse_nothing();
+    assert!(write().await.is_ok());
+    let expected = [
+        (("ConfigMap", "forbidden"), 2),
+        (("ConfigMap", "written"), 1),
+    ];
+    assert_eq!(reports.counts.now(), BTreeMap::from(expected));
 }
 
 /// A request may be on its way for longer than the next.

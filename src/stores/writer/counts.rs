@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::WriteError;
 
-/// The writes of a [`Writer`](super::Writer) and its clones, by what was written and what became of it.
+/// The writes of a [`Writer`](super::Writer), its clones and who counts with it, by what was written and what became of it.
 #[derive(Clone, Debug, Default)]
 pub struct WriteCounts(Arc<Mutex<Counts>>);
 
@@ -19,7 +19,7 @@ impl WriteCounts {
     }
 
     /// Counts a write and passes on what became of it.
-    pub(super) fn count(
+    pub(in crate::stores) fn count(
         &self,
         kind: &'static str,
         result: Result<(), WriteError>,

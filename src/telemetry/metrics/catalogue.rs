@@ -171,7 +171,7 @@ metrics! {
     LEADER: Gauge "leader" []
         "Whether this replica writes statuses and Events";
     STATUS_WRITES: Counter "status_writes" ["kind", "result"]
-        "Writes of statuses and Events, by what was written and what became of it";
+        "Writes of statuses, Events and the ConfigMaps of replicas, by what was written and what became of it";
     ACCESS_LOG_DROPPED: Counter "access_log_dropped_lines" []
         "Lines of the access log dropped because its reader was too slow";
     FAILURE_RECORDS_DROPPED: Counter "failure_records_dropped" []
