@@ -67,7 +67,8 @@ pub(super) fn start(
         installation: installation::path(&class.controller_name, &class.ingress_class),
         publish: publish(config),
         update_status: config.update_status,
-        ..status::cluster::Settings::default()
+        writes_per_second: config.status_writes_per_second,
+        burst: config.status_writes_burst,
     };
     let namespace = config.lease_namespace.as_deref();
     let namespace = namespace.unwrap_or_else(|| connection.namespace());
@@ -75,8 +76,8 @@ pub(super) fn start(
         connection,
         namespace.to_owned(),
         config.instance.clone(),
-    );
         &writer,
+    );
     let (tell, told) = watch::channel(None);
     let (heard, others) = watch::channel(Others::new());
     let place = Place {

@@ -22,6 +22,10 @@ pub struct Cluster {
     pub publish_node_addresses: bool,
     /// Whether addresses are written to the status of Ingresses.
     pub update_status: bool,
+    /// Writes of statuses and Events per second, in the long run.
+    pub status_writes_per_second: u32,
+    /// Of these at once.
+    pub status_writes_burst: u32,
     /// The namespace of the Lease; absent: that of the Pod or of the kubeconfig.
     pub lease_namespace: Option<String>,
     /// The name of this replica among others.
@@ -62,6 +66,8 @@ impl Cluster {
             publish_addresses: flags.publish_address,
             publish_node_addresses: flags.publish_node_addresses,
             update_status: flags.update_status,
+            status_writes_per_second: flags.status_writes_per_second,
+            status_writes_burst: flags.status_writes_burst,
             lease_namespace: flags.lease_namespace,
             instance: flags.instance.unwrap_or_else(host_name),
         })

@@ -6,7 +6,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, value_parser};
 use tracing_subscriber::EnvFilter;
 
 use super::addresses::{Network, PublishedAddress};
@@ -275,6 +275,15 @@ pub struct ClusterFlags {
     /// controller (Events are written all the same)
     #[arg(long, env = "BYWASH_UPDATE_STATUS", value_name = "BOOL", default_value_t = true, action = ArgAction::Set, help_heading = "Cluster")]
     pub update_status: bool,
+
+    /// How many statuses and Events the leader writes per second in the long run, whatever fails: 1 to
+    /// 1000
+    #[arg(long, env = "BYWASH_STATUS_WRITES_PER_SECOND", value_name = "NUMBER", value_parser = value_parser!(u32).range(1..=1000), default_value_t = 20, help_heading = "Cluster")]
+    pub status_writes_per_second: u32,
+
+    /// How many of them at once after a rest: 1 to 10000
+    #[arg(long, env = "BYWASH_STATUS_WRITES_BURST", value_name = "NUMBER", value_parser = value_parser!(u32).range(1..=10_000), default_value_t = 100, help_heading = "Cluster")]
+    pub status_writes_burst: u32,
 
     /// The namespace of the Lease by which replicas agree on who writes [default: that of the Pod,
     /// else of the kubeconfig's context]

@@ -51,6 +51,11 @@ fn without_flags_it_is_what_the_documentation_says() {
     let cluster = cluster(&[]).unwrap();
     assert_eq!(cluster.scope, Scope::Cluster { secrets: None });
     assert!(cluster.update_status && !cluster.instance.is_empty());
+    let writes = (
+        cluster.status_writes_per_second,
+        cluster.status_writes_burst,
+    );
+    assert_eq!(writes, (20, 100));
 }
 
 #[test]
@@ -177,6 +182,10 @@ fn what_cannot_be_right_is_refused() {
         "--log-level=a=b=c",
         "--access-log=xml",
         "--update-status=perhaps",
+        "--status-writes-per-second=0",
+        "--status-writes-per-second=1001",
+        "--status-writes-burst=0",
+        "--status-writes-burst=many",
     ] {
         let refused = parse(&[flag]).err().map(|error| error.kind());
         assert!(
