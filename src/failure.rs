@@ -263,6 +263,27 @@ impl Cause {
     }
 
     /// The `reason` of a Kubernetes condition or Event.
+    /// The parameters of the `Proxy-Status` field: the error type, and what section 2.3 defines for it as far
+    /// as the cause says it.
+    pub fn proxy_status(self) -> String {
+        let error = format!("error={}", self.proxy_error());
+        match self {
+            // Section 2.3.16
+            Self::BadRequest(_) => {
+                let status = self.status();
+                let phrase = status.canonical_reason().unwrap_or_default();
+                let code = status.as_u16();
+                format!("{error}; status-code={code}; status-phrase=\"{phrase}\"")
+            }
+            // Section 2.3.15
+            Self::TlsAlert(alert) => match alert.name() {
+                Some(name) => format!("{error}; alert-id={}; alert-message=\"{name}\"", alert.0),
+                None => format!("{error}; alert-id={}", alert.0),
+            },
+            _ => error,
+        }
+    }
+
     pub fn reason(self) -> &'static str {
         self.row().reason
     }

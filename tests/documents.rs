@@ -57,10 +57,10 @@ fn the_table_of_causes_is_the_taxonomy() {
             _ => (cause.status().as_str().to_owned(), body),
         };
         table.push_str(&format!(
-            "| `{}` | {} | {status} | `bywash; error={}` | {body} | {} | {} | `{}` |\n",
+            "| `{}` | {} | {status} | `bywash; {}` | {body} | {} | {} | `{}` |\n",
             cause.label(),
             cause.sentence(),
-            cause.proxy_error(),
+            cause.proxy_status(),
             retry(cause.retry_class()),
             blame(cause.blame()),
             cause.reason(),

@@ -58,3 +58,24 @@ fn a_sentence_fits_into_a_message() {
         );
     }
 }
+
+#[test]
+fn an_error_type_has_the_parameters_that_its_cause_knows() {
+    for (cause, told) in [
+        (
+            Cause::BadRequest(ClientFault::Expect),
+            "error=http_request_error; status-code=417; status-phrase=\"Expectation Failed\"",
+        ),
+        (
+            Cause::TlsAlert(TlsAlert(40)),
+            "error=tls_alert_received; alert-id=40; alert-message=\"handshake_failure\"",
+        ),
+        (
+            Cause::TlsAlert(TlsAlert(255)),
+            "error=tls_alert_received; alert-id=255",
+        ),
+        (Cause::NoRoute, "error=destination_not_found"),
+    ] {
+        assert_eq!(cause.proxy_status(), told);
+    }
+}

@@ -279,7 +279,7 @@ pub(super) fn mark_fallback(
 }
 
 fn proxy_status(cause: Cause, asked: &Asked) -> Option<HeaderValue> {
-    let mut text = format!("bywash; error={}", cause.proxy_error());
+    let mut text = format!("bywash; {}", cause.proxy_status());
     // Section 2.1.4
     if let Some(status) = asked.received {
         text.push_str(&format!("; received-status={status}"));
@@ -288,13 +288,6 @@ fn proxy_status(cause: Cause, asked: &Asked) -> Option<HeaderValue> {
         ProxyStatus::Off => return None,
         ProxyStatus::Cause => {}
         ProxyStatus::Full => {
-            // RFC 9209 section 2.3.15
-            if let Cause::TlsAlert(alert) = cause {
-                text.push_str(&format!("; alert-id={}", alert.0));
-                if let Some(name) = alert.name() {
-                    text.push_str(&format!("; alert-message=\"{name}\""));
-                }
-            }
             if let Some(hop) = asked.next_hop {
                 text.push_str(&format!("; next-hop=\"{hop}\""));
             }

@@ -5,6 +5,7 @@ use http::header::ACCEPT;
 use serde_json::Value;
 
 use super::*;
+use crate::failure::TlsAlert;
 use crate::proxy::account::Described;
 use crate::proxy::client::{ClientContext, ConnectionState, Shutdown};
 use crate::proxy::forwarded::{Peer, TrustedProxies};
@@ -241,7 +242,7 @@ fn an_answer_to_head_has_the_length_but_not_the_content() {
 }
 
 #[test]
-fn a_status_was_received_where_the_answer_was_no_valid_one() {
+fn machines_are_told_what_is_known_of_the_error_and_nothing_where_that_is_off() {
     let field = |cause, asked: &Asked| {
         let (head, _) = told(cause, asked, &HeaderMap::new(), &[]);
         head.get(PROXY_STATUS)
@@ -253,6 +254,10 @@ fn a_status_was_received_where_the_answer_was_no_valid_one() {
         "bywash; error=http_protocol_error; received-status=200"
     );
     asked.received = None;
+    assert_eq!(
+        field(Cause::TlsAlert(TlsAlert(40)), &asked).unwrap(),
+        "bywash; error=tls_alert_received; alert-id=40; alert-message=\"handshake_failure\""
+    );
     assert_eq!(
         field(Cause::ConnectionRefused, &asked).unwrap(),
         "bywash; error=connection_refused"
