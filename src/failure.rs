@@ -185,6 +185,12 @@ pub enum ClientFault {
     BodyTimeout,
     /// The expectation is not one that we know (RFC 9110 section 10.1.1).
     Expect,
+    /// The head cannot be read (RFC 9112 section 2.2).
+    Head,
+    /// The head is larger than is read, or has too many fields (RFC 6585 section 5).
+    HeadTooLarge,
+    /// The head did not arrive in time.
+    HeadTimeout,
 }
 
 /// When another attempt may follow a failed one (RFC 9110 section 9.2.2).
@@ -257,12 +263,6 @@ impl Cause {
         self.row().proxy_error
     }
 
-    /// The value of the `cause` label of metrics, and of `cause` in the access log.
-    pub fn label(self) -> &'static str {
-        self.row().label
-    }
-
-    /// The `reason` of a Kubernetes condition or Event.
     /// The parameters of the `Proxy-Status` field: the error type, and what section 2.3 defines for it as far
     /// as the cause says it.
     pub fn proxy_status(self) -> String {
@@ -284,6 +284,12 @@ impl Cause {
         }
     }
 
+    /// The value of the `cause` label of metrics, and of `cause` in the access log.
+    pub fn label(self) -> &'static str {
+        self.row().label
+    }
+
+    /// The `reason` of a Kubernetes condition or Event.
     pub fn reason(self) -> &'static str {
         self.row().reason
     }
@@ -330,6 +336,9 @@ impl ClientFault {
         Self::Body,
         Self::BodyTimeout,
         Self::Expect,
+        Self::Head,
+        Self::HeadTooLarge,
+        Self::HeadTimeout,
     ];
 
     const fn status(self) -> u16 {
@@ -339,10 +348,12 @@ impl ClientFault {
             | Self::Path
             | Self::Connection
             | Self::Upgrade
-            | Self::Body => 400,
+            | Self::Body
+            | Self::Head => 400,
             Self::Connect => 405,
-            Self::BodyTimeout => 408,
+            Self::BodyTimeout | Self::HeadTimeout => 408,
             Self::Expect => 417,
+            Self::HeadTooLarge => 431,
             Self::TransferCoding => 501,
         }
     }
@@ -359,6 +370,9 @@ impl ClientFault {
             Self::Body => "the request body is malformed",
             Self::BodyTimeout => "the request body did not arrive in time",
             Self::Expect => "the expectation cannot be met",
+            Self::Head => "the head of the request is malformed",
+            Self::HeadTooLarge => "the head of the request is too large or has too many fields",
+            Self::HeadTimeout => "the head of the request did not arrive in time",
         }
     }
 }

@@ -25,6 +25,7 @@ mod hop;
 mod judge;
 mod listener;
 mod pages;
+mod refusal;
 mod relay;
 mod request_id;
 mod response_body;

@@ -5,14 +5,15 @@
 //! parts that do not know each other speak: the service, which sees requests begin and end; the
 //! stream below hyper, which keeps the time limits; and the task that drives the connection.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::forwarded::Peer;
+use super::request_id::RequestId;
 
 /// The connection that a request came on.
 #[derive(Debug)]
@@ -90,6 +91,8 @@ pub(crate) struct ConnectionState {
     retired: AtomicBool,
     /// Whether it ends because a head did not arrive in time, and the client was told.
     too_late: AtomicBool,
+    /// The id of a message that was refused before there was a request.
+    refused_as: OnceLock<RequestId>,
     /// Whether its client opens requests only to leave them.
     hostile: AtomicBool,
 }
@@ -115,6 +118,7 @@ impl ConnectionState {
             abort: AtomicBool::new(false),
             retired: AtomicBool::new(false),
             too_late: AtomicBool::new(false),
+            refused_as: OnceLock::new(),
             hostile: AtomicBool::new(false),
         }
     }
@@ -186,6 +190,11 @@ impl ConnectionState {
 
     pub(super) fn was_too_late(&self) -> bool {
         self.too_late.load(Ordering::Relaxed)
+    }
+
+    /// The id of the message that is refused, after which the connection ends.
+    pub(super) fn refused_as(&self) -> &RequestId {
+        self.refused_as.get_or_init(RequestId::new)
     }
 
     pub(super) fn is_hostile(&self) -> bool {

@@ -21,13 +21,16 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::admission::Pass;
 use super::client::ConnectionState;
-use super::listener;
+use super::{listener, refusal};
 use crate::telemetry::metrics::ConnectionGuard;
+
+mod transport;
+
+pub(crate) use transport::Transport;
 
 /// The limits of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -44,40 +47,7 @@ const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 256 * 1024;
 /// For the rest of a request body whose response has ended already.
 const LEFTOVER: Duration = Duration::from_secs(30);
-const REQUEST_TIMEOUT: &[u8] =
-    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 const PREFACE: usize = 24;
-
-/// What a connection runs on.
-pub(crate) enum Transport {
-    /// TCP.
-    Plain(TcpStream),
-    /// TLS over it.
-    Tls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
-}
-
-impl Transport {
-    fn tcp(&self) -> &TcpStream {
-        match self {
-            Self::Plain(tcp) => tcp,
-            Self::Tls(tls) => tls.get_ref().0,
-        }
-    }
-
-    fn reading(&mut self) -> Pin<&mut (dyn AsyncRead + Send + Unpin)> {
-        match self {
-            Self::Plain(tcp) => Pin::new(tcp),
-            Self::Tls(tls) => Pin::new(&mut **tls),
-        }
-    }
-
-    fn writing(&mut self) -> Pin<&mut (dyn AsyncWrite + Send + Unpin)> {
-        match self {
-            Self::Plain(tcp) => Pin::new(tcp),
-            Self::Tls(tls) => Pin::new(&mut **tls),
-        }
-    }
-}
 
 /// What the client is waited for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -252,11 +222,27 @@ impl ClientIo {
     /// As much as the socket takes at once: the client had its time.
     fn say_request_timeout(&mut self, cx: &mut Context<'_>) {
         self.state.came_too_late();
+        let answer = refusal::too_late(self.state.refused_as());
         let mut writing = self.transport.writing();
-        if let Poll::Ready(Ok(_)) = writing.as_mut().poll_write(cx, REQUEST_TIMEOUT) {
+        if let Poll::Ready(Ok(_)) = writing.as_mut().poll_write(cx, &answer) {
             let _ = writing.as_mut().poll_flush(cx);
             let _ = writing.as_mut().poll_shutdown(cx);
         }
+    }
+
+    /// What is written instead of these bytes, if hyper refuses a head with them: the same with our fields.
+    ///
+    /// What looks like that is part of another answer, unless a head has begun that no request came of, and
+    /// all was written that was there before.
+    fn refusal(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let fault = refusal::fault_of(bytes)?;
+        let refused = self.head_unfinished() && self.state.is_waiting() && self.stalled.is_none();
+        refused.then(|| refusal::with_fields(bytes, fault, self.state.refused_as()))
+    }
+
+    /// Whether bytes of a head have come of which there is no request.
+    fn head_unfinished(&self) -> bool {
+        self.head_begun && self.state.requests() == self.served
     }
 
     /// Notes whether a write moved, and fails when none has for too long.
@@ -302,8 +288,7 @@ impl ClientIo {
 
     /// Whether the client may be sending something that nobody will read.
     fn may_have_more(&self) -> bool {
-        let unfinished_head = self.head_begun && self.state.requests() == self.served;
-        !self.eof && (self.state.body_expected() || unfinished_head)
+        !self.eof && (self.state.body_expected() || self.head_unfinished())
     }
 }
 
@@ -343,7 +328,14 @@ impl AsyncWrite for ClientIo {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let poll = self.transport.writing().poll_write(cx, bytes);
+        let poll = match self.refusal(bytes) {
+            // Nothing follows it: what the socket does not take at once is not missed.
+            Some(whole) => {
+                let poll = self.transport.writing().poll_write(cx, &whole);
+                poll.map_ok(|_| bytes.len())
+            }
+            None => self.transport.writing().poll_write(cx, bytes),
+        };
         self.progress(cx, poll)
     }
 
@@ -352,15 +344,17 @@ impl AsyncWrite for ClientIo {
         cx: &mut Context<'_>,
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let [only] = bytes
+            && refusal::fault_of(only).is_some()
+        {
+            return self.poll_write(cx, only);
+        }
         let poll = self.transport.writing().poll_write_vectored(cx, bytes);
         self.progress(cx, poll)
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.transport {
-            Transport::Plain(tcp) => tcp.is_write_vectored(),
-            Transport::Tls(tls) => tls.is_write_vectored(),
-        }
+        self.transport.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -33,6 +33,7 @@ use tokio::time::timeout;
 use super::client::{ClientContext, ConnectionState, InProgress};
 use super::client_io::ClientIo;
 use super::h2_streams::{BodyDid, Streams, body_did};
+use crate::failure::ClientFault;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -81,14 +82,13 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves a connection to its end. When `draining` turns true, what is in flight is finished.
 ///
-/// Returns the status with which its last message was answered before there was a request to give to
-/// the handler.
+/// Returns why its last message was refused before there was a request to give to the handler.
 pub(crate) async fn serve<H: Handler>(
     mut io: ClientIo,
     context: Arc<ClientContext>,
     handler: H,
     mut draining: watch::Receiver<bool>,
-) -> Option<StatusCode> {
+) -> Option<ClientFault> {
     let state = Arc::clone(&context.state);
     let h2 = match &context.tls {
         Some(tls) => tls.h2,
@@ -115,17 +115,17 @@ pub(crate) async fn serve<H: Handler>(
     }
 }
 
-/// What hyper answers to what it cannot parse.
-fn refusal(error: &hyper::Error) -> Option<StatusCode> {
+/// What hyper cannot parse, it answers with a status.
+fn refusal(error: &hyper::Error) -> Option<ClientFault> {
     match error {
-        large if large.is_parse_too_large() => Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
-        malformed if malformed.is_parse() => Some(StatusCode::BAD_REQUEST),
+        large if large.is_parse_too_large() => Some(ClientFault::HeadTooLarge),
+        malformed if malformed.is_parse() => Some(ClientFault::Head),
         _ => None,
     }
 }
 
-fn too_late(state: &ConnectionState) -> Option<StatusCode> {
-    state.was_too_late().then_some(StatusCode::REQUEST_TIMEOUT)
+fn too_late(state: &ConnectionState) -> Option<ClientFault> {
+    state.was_too_late().then_some(ClientFault::HeadTimeout)
 }
 
 /// Whether the connection begins as HTTP/2 does (RFC 9113 section 3.4).

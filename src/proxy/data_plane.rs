@@ -25,10 +25,10 @@ use super::connection::Handler;
 use super::forwarded::TrustedProxies;
 use super::handler::Gateway;
 use super::listener::listen;
+use super::refusal::Refusals;
 use super::settings::{RuntimeKind, Settings};
 use super::tls::{ServedCertificates, server_config};
 use super::worker::{Shared, Worker};
-use crate::telemetry::metrics::Metrics;
 
 /// The running data plane. Dropping it ends it at once.
 #[derive(Debug)]
@@ -72,11 +72,14 @@ impl DataPlane {
     /// When an address cannot be bound, a thread not be started or TLS not be set up.
     pub fn start(settings: &Settings, gateway: Arc<Gateway>) -> io::Result<Self> {
         let serving = Arc::clone(&gateway.serving);
-        let metrics = Arc::clone(&gateway.metrics);
+        let refusals = Refusals {
+            metrics: Arc::clone(&gateway.metrics),
+            access_log: gateway.observers.access_log.clone(),
+        };
         let certificates = ServedCertificates::new(serving, |serving| &serving.certificates)
             .map_err(io::Error::other)?;
         let handler = move |client: Arc<ClientContext>, request| gateway.handle(&client, request);
-        Self::launch(settings, Arc::new(certificates), metrics, handler)
+        Self::launch(settings, Arc::new(certificates), refusals, handler)
     }
 
     /// Binds, and serves with this handler and these certificates.
@@ -86,7 +89,7 @@ impl DataPlane {
     pub(crate) fn launch<H: Handler>(
         settings: &Settings,
         certificates: Arc<dyn ResolvesServerCert>,
-        metrics: Arc<Metrics>,
+        refusals: Refusals,
         handler: H,
     ) -> io::Result<Self> {
         let count = settings.workers.get();
@@ -123,7 +126,7 @@ impl DataPlane {
             proxies: TrustedProxies::new(&settings.trusted_proxies),
             tls,
             admission: Arc::clone(&admission),
-            metrics,
+            refusals: Arc::new(refusals),
             handovers,
             draining: drained,
             shutdown: Arc::clone(&running.shutdown),

@@ -47,7 +47,7 @@ pub struct Gateway {
     pub(super) serving: Arc<ArcSwap<Serving>>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) proxies: TrustedProxies,
-    observers: Arc<Observers>,
+    pub(super) observers: Arc<Observers>,
     relay: Arc<Relay>,
     loops: LoopGuard,
 }

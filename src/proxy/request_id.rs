@@ -23,6 +23,11 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) struct RequestId(HeaderValue);
 
 impl RequestId {
+    /// One that no other request has.
+    pub(crate) fn new() -> Self {
+        Self(generate())
+    }
+
     /// The id of a request with these fields; it is written into them for the upstream.
     ///
     /// From a trusted peer `X-Request-ID` counts first, then the trace id of `traceparent`

@@ -29,9 +29,11 @@ use tokio::time::timeout;
 use super::client::ClientContext;
 use super::data_plane::DataPlane;
 use super::head;
+use super::refusal::Refusals;
 use super::settings::Settings;
 use super::tls::{CertificateTable, ServedCertificates};
 use crate::failure::Cause;
+use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
 
 /// No test waits longer for anything.
@@ -61,6 +63,11 @@ fn settings() -> Settings {
 }
 
 fn start(settings: &Settings) -> Server {
+    start_logging(settings, AccessLog::off())
+}
+
+/// With a log of what is refused below the handler.
+fn start_logging(settings: &Settings, access_log: AccessLog) -> Server {
     let gate = Arc::new(Semaphore::new(0));
     let (sees, seen) = mpsc::unbounded_channel();
     let certificates = Arc::new(ArcSwap::from_pointee(CertificateTable::default()));
@@ -70,8 +77,11 @@ fn start(settings: &Settings) -> Server {
         move |context, request| handle(context, request, Arc::clone(&gate), sees.clone())
     };
     let metrics = Metrics::new(2);
-    let counted = Arc::clone(&metrics);
-    let plane = DataPlane::launch(settings, Arc::new(resolver), counted, handler).unwrap();
+    let refusals = Refusals {
+        metrics: Arc::clone(&metrics),
+        access_log,
+    };
+    let plane = DataPlane::launch(settings, Arc::new(resolver), refusals, handler).unwrap();
     Server {
         http: plane.http_address().unwrap(),
         plane,

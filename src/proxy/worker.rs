@@ -20,8 +20,7 @@ use super::client_io::{ClientIo, Limits, Transport};
 use super::connection::{Handler, serve};
 use super::forwarded::{Peer, TrustedProxies};
 use super::listener;
-use crate::failure::{Cause, ClientFault};
-use crate::telemetry::metrics::Metrics;
+use super::refusal::Refusals;
 
 /// What all workers know.
 pub(crate) struct Shared<H> {
@@ -30,7 +29,7 @@ pub(crate) struct Shared<H> {
     pub(crate) proxies: TrustedProxies,
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) admission: Arc<Admission>,
-    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) refusals: Arc<Refusals>,
     /// Where each worker takes over connections of others.
     pub(crate) handovers: Vec<mpsc::Sender<Accepted>>,
     pub(crate) draining: watch::Receiver<bool>,
@@ -179,10 +178,11 @@ fn spawn<H: Handler>(
             return;
         };
         let worker = pass.worker();
-        let open = shared.metrics.client_connection(worker);
+        let metrics = &shared.refusals.metrics;
+        let open = metrics.client_connection(worker);
         let acceptor = shared.tls.as_ref().filter(|_| tls);
         let Some((transport, tls)) = handshake(stream, acceptor, shared.limits.header).await else {
-            shared.metrics.tls_handshake_failed(worker);
+            metrics.tls_handshake_failed(worker);
             return;
         };
         let context = Arc::new(ClientContext {
@@ -194,12 +194,10 @@ fn spawn<H: Handler>(
         let state = Arc::clone(&context.state);
         let io = ClientIo::new(transport, state, shared.limits, (pass, open));
         let (handler, draining) = (shared.handler.clone(), shared.draining.clone());
-        let metrics = Arc::clone(&shared.metrics);
+        let (client, refusals) = (Arc::clone(&context), Arc::clone(&shared.refusals));
         drop(shared);
-        if let Some(status) = serve(io, context, handler, draining).await {
-            let cause = Cause::BadRequest(ClientFault::Target);
-            let requests = metrics.unrouted();
-            requests.record(worker, status.as_u16(), Some(cause), Duration::ZERO);
+        if let Some(fault) = serve(io, context, handler, draining).await {
+            refusals.tell(&client, fault);
         }
     });
 }

@@ -75,7 +75,7 @@ pub struct Record<'a> {
     pub id: &'a str,
     /// The client's address, behind trusted proxies too.
     pub client: IpAddr,
-    /// The method.
+    /// The method; empty, like the path, where the head could not be read.
     pub method: &'a str,
     /// The host asked for, without a port.
     #[serde(skip_serializing_if = "Option::is_none")]

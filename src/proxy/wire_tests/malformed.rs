@@ -1,6 +1,10 @@
 //! Row by row: what hyper does with a malformed message, and what we add.
 
+use std::collections::BTreeMap;
+use std::sync::mpsc;
+
 use super::*;
+use crate::telemetry::access_log::{self, Format, Query};
 
 /// The status of the only answer to these bytes, after which the connection ends.
 async fn status_of(server: &Server, bytes: &str) -> u16 {
@@ -261,4 +265,88 @@ async fn what_is_refused_before_it_is_a_request_is_counted() {
             .any(|line| line.starts_with("bywash_requests_total") && line.contains(status));
         assert!(counted, "{status}: {metrics}");
     }
+}
+
+/// Sends on what is written.
+struct Lines(mpsc::Sender<Vec<u8>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.send(bytes.to_vec()).map_err(io::Error::other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The statuses of so many lines, by their ids.
+fn logged(lines: &mpsc::Receiver<Vec<u8>>, count: usize) -> BTreeMap<String, u64> {
+    let mut text = String::new();
+    while text.matches('\n').count() < count {
+        let more = lines.recv_timeout(PATIENCE).unwrap();
+        text.push_str(&String::from_utf8(more).unwrap());
+    }
+    let lines = text.lines().map(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line["cause"], "bad_request", "{line}");
+        assert_eq!(line["client"], "127.0.0.1", "{line}");
+        let id = line["id"].as_str().unwrap();
+        (id.to_owned(), line["status"].as_u64().unwrap())
+    });
+    lines.collect()
+}
+
+#[tokio::test]
+async fn what_is_refused_before_it_is_a_request_has_the_fields_of_every_error_and_a_line_in_the_log()
+ {
+    let settings = Settings {
+        client_header_timeout: Duration::from_millis(200),
+        ..settings()
+    };
+    let log = access_log::Settings {
+        format: Format::Json,
+        query: Query::Hidden,
+        sample: 0.0,
+    };
+    let (sender, lines) = mpsc::channel();
+    let (log, _writer) = AccessLog::start(log, 2, &Metrics::new(2), Lines(sender)).unwrap();
+    let server = start_logging(&settings, log);
+    let mut told = BTreeMap::new();
+    for (bytes, status, phrase) in [
+        (head("host: a\r\nBad Name: 1\r\n"), 400, "Bad Request"),
+        (
+            head(&"x: 1\r\n".repeat(101)),
+            431,
+            "Request Header Fields Too Large",
+        ),
+        (
+            head(&format!("x: {}\r\n", "x".repeat(40 * 1024))),
+            431,
+            "Request Header Fields Too Large",
+        ),
+        ("GET / HT".to_owned(), 408, "Request Timeout"),
+    ] {
+        let answer = exchange(server.http, &bytes).await;
+        let field = |name: &str| {
+            let mut lines = answer.lines();
+            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+        };
+        let start = format!("HTTP/1.1 {status} {phrase}\r\n");
+        assert!(answer.starts_with(&start), "{answer}");
+        assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+        let expected = format!(
+            "bywash; error=http_request_error; status-code={status}; status-phrase=\"{phrase}\""
+        );
+        assert_eq!(field("proxy-status"), Some(&*expected));
+        assert_eq!(field("connection"), Some("close"));
+        assert_eq!(field("content-length"), Some("0"));
+        assert!(
+            field("date").is_some_and(|it| it.ends_with(" GMT")),
+            "{answer}"
+        );
+        told.insert(field("x-request-id").unwrap().to_owned(), status);
+    }
+    assert_eq!(logged(&lines, 4), told);
 }

@@ -9,6 +9,21 @@ pub(super) fn write(line: &mut Vec<u8>, record: &Record<'_>) -> io::Result<()> {
     let time = jiff::Timestamp::try_from(record.time).unwrap_or_default();
     let time = time.strftime("%d/%b/%Y:%H:%M:%S +0000");
     write!(line, "{} - - [{time}] \"", record.client)?;
+    if record.method.is_empty() {
+        // The head could not be read.
+        line.push(b'-');
+    } else {
+        request_line(line, record)?;
+    }
+    write!(line, "\" {} ", record.status)?;
+    match record.bytes_sent {
+        0 => line.push(b'-'),
+        bytes => write!(line, "{bytes}")?,
+    }
+    Ok(())
+}
+
+fn request_line(line: &mut Vec<u8>, record: &Record<'_>) -> io::Result<()> {
     escape(line, record.method)?;
     line.push(b' ');
     escape(line, record.path)?;
@@ -16,12 +31,7 @@ pub(super) fn write(line: &mut Vec<u8>, record: &Record<'_>) -> io::Result<()> {
         line.push(b'?');
         escape(line, query)?;
     }
-    write!(line, " {}\" {} ", record.protocol, record.status)?;
-    match record.bytes_sent {
-        0 => line.push(b'-'),
-        bytes => write!(line, "{bytes}")?,
-    }
-    Ok(())
+    write!(line, " {}", record.protocol)
 }
 
 /// What could end the quoted part or the line, as `\xHH`.

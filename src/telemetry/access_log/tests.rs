@@ -126,6 +126,20 @@ fn a_line_of_the_common_log_format_cannot_be_forged() {
 }
 
 #[test]
+fn a_head_that_could_not_be_read_has_no_request_line() {
+    let unread = Record {
+        method: "",
+        path: "",
+        query: None,
+        status: 431,
+        bytes_sent: 0,
+        ..record(&[], &[])
+    };
+    let line = logged(Format::Clf, Query::Shown, &unread);
+    assert!(line.ends_with(" +0000] \"-\" 431 -\n"), "{line}");
+}
+
+#[test]
 fn a_log_that_is_off_takes_nothing() {
     assert!(!AccessLog::off().is_on());
     AccessLog::off().record(0, &record(&[], &[]));
