@@ -269,7 +269,9 @@ impl Streaming {
                 endpoint.failed(Duration::ZERO, upstream.typical(now), now);
                 upstream.attempt_failed(endpoint, (cause, lease.trial), now);
             }
+            upstream.metrics().broke_off(lease.worker, cause);
             if let Some(answered) = self.account.attempts.last_mut() {
+                answered.cause = Some(cause);
                 answered.received = received;
                 answered.detail = Some(detail);
                 answered.hint = ended.map(Box::new);

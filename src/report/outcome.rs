@@ -23,7 +23,7 @@ pub struct Attempt {
     pub endpoint: Option<SocketAddr>,
     /// The Pod behind it, in the namespace of its Service, where known.
     pub pod: Option<Arc<str>>,
-    /// How it failed; absent when the upstream's answer was taken.
+    /// How it failed; absent when the upstream's answer was taken, and did not break off.
     pub cause: Option<Cause>,
     /// The status received, if a response head was.
     pub status: Option<u16>,
@@ -156,7 +156,7 @@ pub struct Outcome {
     pub path: Box<str>,
     /// The Ingress, where one matched.
     pub ingress: Option<IngressName>,
-    /// The upstream of the route, where it has one.
+    /// The port of the Service that the route names, whether or not it leads there.
     pub upstream: Option<ServicePort>,
     /// The status sent to the client; 499 if it left before.
     pub status: u16,

@@ -44,7 +44,7 @@ pub(crate) fn violations(seen: &Seen, entries: &[Entry], metrics: &Metrics) -> V
 /// Between what a client saw and what the log says.
 fn difference(outcome: &Outcome, entry: &Entry) -> Option<&'static str> {
     let last = entry.attempts.last();
-    let served = last.filter(|last| last.cause.is_none());
+    let served = last.filter(|last| last.cause.is_none() || last.breaks_off());
     match &outcome.ended {
         _ if entry.method != outcome.order.method.as_str() => Some("another method"),
         Ended::Whole(answer) | Ended::Changed(answer) | Ended::Broken(answer)

@@ -97,6 +97,7 @@ fn tries_of(entry: &Entry, executions: &Executions) -> Vec<(SocketAddr, Try)> {
         let stale = attempt.closed() && may_be_stale(attempt, executions.of(&entry.id));
         let (cause, ended) = match (&attempt.cause, next) {
             (None, None) => (&entry.cause, entry.ended()),
+            (cause, None) if attempt.breaks_off() => (cause, entry.ended()),
             (cause, _) => (cause, ended),
         };
         if let Some(went) = went(cause.as_deref())

@@ -78,6 +78,11 @@ impl Attempt {
         self.cause.as_deref().and_then(named)
     }
 
+    /// Whether its answer had begun before it failed.
+    pub(crate) fn breaks_off(&self) -> bool {
+        self.failure().is_some_and(Cause::ends_a_body)
+    }
+
     /// Whether its connection ended like one that the endpoint no longer wants: if it had served
     /// before, that is no failure of the endpoint, and it is opened anew without a retry.
     pub(crate) fn closed(&self) -> bool {

@@ -210,12 +210,19 @@ async fn a_body_that_breaks_off_is_told_with_what_came_of_it() {
         answered.received > 0 && answered.detail.is_some(),
         "{answered:?}"
     );
+    assert_eq!(
+        (answered.cause, answered.status, answered.next),
+        (outcome.cause, Some(200), Followed::Answered)
+    );
     let hint = Hint::BodyEnded {
         received: 4,
         announced: Some(8),
     };
     assert_eq!(answered.hint.as_deref(), Some(&hint));
     assert_eq!(outcome.bytes_sent, 4);
+    let failures = "bywash_upstream_attempt_failures_total";
+    assert_eq!(gateway.metric(failures, "body_incomplete"), 1.0);
+    assert_eq!(gateway.metric("bywash_upstream_attempts_total", ""), 1.0);
 }
 
 #[tokio::test]

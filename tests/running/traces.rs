@@ -231,6 +231,33 @@ fn a_failure_has_its_cause_as_the_type_of_its_error() {
     }
 }
 
+/// Its status was good, and is not what the client got.
+#[test]
+fn a_response_that_breaks_off_is_an_error_of_both_spans() {
+    let collector = Collector::start();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let upstream = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            if read(&stream).is_some() {
+                let half = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf";
+                stream.write_all(half.as_bytes()).unwrap();
+            }
+        }
+    });
+    let manifests = Manifests::routing("shop.example", upstream);
+    let program = Program::standalone_under(&collector.preparation(HEADERS), manifests.path());
+    assert_eq!(ask(&program, "shop.example", "01").status, 200);
+    let (request, attempts) = collector.request();
+    for span in attempts.into_iter().chain([request]) {
+        let told = attributes(&span.attributes);
+        assert_eq!(told["error.type"], "body_incomplete");
+        assert_eq!(told["http.response.status_code"], "200");
+        assert_eq!(span.status.unwrap().code, 2);
+    }
+}
+
 #[test]
 fn what_its_sender_does_not_record_is_not_recorded_here_and_the_upstream_is_told() {
     let collector = Collector::start();

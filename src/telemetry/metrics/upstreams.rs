@@ -118,6 +118,11 @@ impl UpstreamMetrics {
         shard.answers_micros.fetch_add(micros, Relaxed);
     }
 
+    /// Counts that an attempt failed after all, which was counted when its answer began.
+    pub fn broke_off(&self, worker: usize, cause: Cause) {
+        self.shard(worker).failures.add(cause);
+    }
+
     /// Counts an attempt that was followed by another.
     pub fn retry(&self, worker: usize) {
         self.shard(worker).retries.fetch_add(1, Relaxed);

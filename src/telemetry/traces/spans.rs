@@ -137,8 +137,8 @@ fn of_request(traced: Traced, outcome: &Outcome, seen: Seen<'_>) -> Draft {
         start: outcome.time,
         end: outcome.time + outcome.duration,
         attributes,
-        // What is the client's fault is none of the server's.
-        failed: outcome.status >= 500,
+        // What is the client's fault is none of the server's; an answer may break off after a good status.
+        failed: outcome.status >= 500 || outcome.has_failed(),
     }
 }
 
