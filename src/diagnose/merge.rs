@@ -58,7 +58,7 @@ pub enum Scope<'a> {
 pub struct Sum {
     /// In the last minute.
     pub requests: u64,
-    /// Those that were answered by what stands in.
+    /// Those that were sent to what stands in.
     pub fallbacks: u64,
     /// When the last one ended; 0: none of late.
     pub last_request: u64,

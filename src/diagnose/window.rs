@@ -108,7 +108,8 @@ impl Windows {
             .filter_map(|(route, window)| Some((precedence(&route.host, &outcome.host)?, window)));
         let best = ranked.min_by_key(|(rank, _)| *rank);
         best.is_some_and(|(_, window)| {
-            window.causes.entry(cause).or_default().take(now, outcome);
+            let known = window.causes.entry(counted(cause)).or_default();
+            known.take(now, outcome);
             true
         })
     }
@@ -249,8 +250,11 @@ impl Illustration {
     fn take(&mut self, now: u64, outcome: &Outcome) {
         self.seen(now);
         self.request_id = Some(outcome.request_id.to_string());
+        let wanted = outcome.cause.map(counted);
         let attempts = outcome.attempts.iter();
-        for attempt in attempts.filter(|it| it.cause == outcome.cause) {
+        // What stands in has Pods of its own, which say nothing of the Service's.
+        let own = attempts.filter(|it| !it.fallback);
+        for attempt in own.filter(|it| it.cause.map(counted) == wanted) {
             let sample = Sample::from(attempt);
             self.samples
                 .retain(|(_, it)| it.endpoint != sample.endpoint);
@@ -260,6 +264,11 @@ impl Illustration {
             self.samples.push((now, sample));
         }
     }
+}
+
+/// As counters tell it: they have one for each label, whatever a cause carries.
+fn counted(cause: Cause) -> Cause {
+    Cause::labelled(cause.label()).unwrap_or(cause)
 }
 
 fn slot(second: u64) -> usize {

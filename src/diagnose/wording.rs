@@ -153,7 +153,12 @@ impl Trouble {
             let _ = write!(message, " {}", advise(&problem, facts).sentence);
         }
         if sum.fallbacks > 0 {
-            let _ = write!(message, " The fallback answered {}.", sum.fallbacks);
+            let times = if sum.fallbacks == 1 {
+                "once".to_owned()
+            } else {
+                format!("{} times", sum.fallbacks)
+            };
+            let _ = write!(message, " The fallback was asked {times}.");
         }
         if let Some(id) = &it.request_id {
             let _ = write!(message, " {SAMPLE}{id}");
@@ -252,7 +257,7 @@ pub(super) fn upstreams(healthy: bool, upstreams: &[UpstreamVerdict], sum: &Sum)
         if sum.fallbacks > 0 {
             let _ = write!(
                 message,
-                "; the fallback answered {} of {} requests in the last minute",
+                "; the fallback was asked for {} of {} requests in the last minute",
                 sum.fallbacks, sum.requests
             );
         }

@@ -1,21 +1,47 @@
 //! What an endpoint does becomes the right diagnosis, without a fact of Kubernetes: from the bytes.
 
+use bywash::diagnose::window::{Reading, Windows};
 use bywash::diagnose::{Advice, advise};
+use bywash::failure::Cause;
 use bywash::faults::script::{Script, Step, send};
 use bywash::faults::{Fault, Peer};
-use bywash::report::facts::{Facts, Problem, Sample};
+use bywash::report::facts::{Facts, Problem};
 use bywash::report::outcome::Outcome;
+use bywash::report::traffic::RouteKey;
 use bywash::routing::policy::Policy;
 
 use super::client::{get, post};
 use super::gateway::{Gateway, SHORT, Setup};
 use super::secured::{Authority, Front, NAME, server};
 
-/// What is said of a request that failed.
+/// A second.
+const NOW: u64 = 1_763_998_923;
+
+/// What is said of a request that failed, by way of the window in which requests are counted.
 fn diagnosis(outcome: &Outcome) -> Advice {
+    let ingress = outcome.ingress.as_ref().unwrap();
+    let upstream = outcome.upstream.as_ref().map(ToString::to_string);
+    let route = RouteKey {
+        namespace: ingress.namespace.clone(),
+        ingress: ingress.name.clone(),
+        upstream: upstream.unwrap_or_default().into(),
+        host: "*".into(),
+    };
+    let counted = Cause::labelled(outcome.cause.unwrap().label()).unwrap();
+    let reading = Reading {
+        requests: 1,
+        failures: vec![(counted, 1)],
+        ..Reading::default()
+    };
+    let mut windows = Windows::default();
+    windows.count(NOW, [(route, reading)]);
+    windows.illustrate(NOW, outcome);
+    let mut reports = windows.report(NOW);
+    let failure = reports.remove(0).failures.remove(0);
+    assert_eq!(failure.request_id.as_deref(), Some(&*outcome.request_id));
     let problem = Problem {
-        samples: outcome.attempts.iter().map(Sample::from).collect(),
-        ..Problem::of(outcome.cause.unwrap())
+        samples: failure.samples,
+        ..Problem::of(counted)
     };
     advise(&problem, &Facts::default())
 }
@@ -118,6 +144,20 @@ async fn what_is_wrong_with_a_certificate_is_told() {
     let unknown = Front::before(&peer, server(theirs.sign(NAME))).await;
     let advice = of_certificate(&ours, &unknown).await;
     assert_eq!(advice.code, "UnknownIssuer");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_wants_a_certificate_of_the_client_is_told_by_its_alert() {
+    let authority = Authority::new();
+    let peer = Peer::start(Fault::Echo).await.unwrap();
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let demanding = authority.demanding(authority.sign(NAME), &[version]);
+        let front = Front::before(&peer, demanding).await;
+        let advice = of_certificate(&authority, &front).await;
+        assert_eq!(advice.code, "HandshakeRefused");
+        let wants = "It wants a client's certificate";
+        assert!(advice.sentence.contains(wants), "{advice:?}");
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
+use crate::failure::TlsAlert;
+use crate::report::hint::Hint;
 use crate::report::outcome::Attempt;
 use crate::routing::snapshot::{IngressName, ServicePort};
 
@@ -144,6 +146,41 @@ fn a_failure_names_where_and_a_request_to_look_for() {
     );
     assert_eq!(failure.samples[0].pod.as_deref(), Some("cart-6d4f"));
     assert!(other.failures[0].samples.is_empty());
+}
+
+/// The counters have one line for all alerts.
+#[test]
+fn a_cause_that_carries_more_than_its_label_is_told_with_what_it_carries() {
+    let wants_a_certificate = Cause::TlsAlert(TlsAlert(116));
+    let mut outcome = refused_by(&["10.0.0.1:80"], "shop.example");
+    outcome.cause = Some(wants_a_certificate);
+    outcome.attempts[0].cause = Some(wants_a_certificate);
+    outcome.attempts[0].hint = Some(Box::new(Hint::Alert(116)));
+    let counted = Cause::labelled(wants_a_certificate.label()).unwrap();
+    let reading = Reading {
+        requests: 1,
+        failures: vec![(counted, 1)],
+        ..Reading::default()
+    };
+    let mut windows = Windows::default();
+    windows.count(1000, [(cart("*"), reading)]);
+    windows.illustrate(1000, &outcome);
+    let failure = &windows.report(1000)[0].failures[0];
+    assert_eq!(failure.request_id.as_deref(), Some("01J"));
+    assert_eq!(failure.samples[0].hint, Some(Hint::Alert(116)));
+}
+
+#[test]
+fn what_fails_at_the_fallback_is_not_said_of_the_service() {
+    let mut outcome = refused_by(&["10.0.0.1:80", "10.0.0.2:80"], "shop.example");
+    outcome.attempts[1].fallback = true;
+    let mut windows = Windows::default();
+    windows.count(1000, [(cart("*"), reading(1, 1))]);
+    windows.illustrate(1000, &outcome);
+    let [only] = &windows.report(1000)[0].failures[0].samples[..] else {
+        panic!("not one sample");
+    };
+    assert_eq!(only.endpoint, Some("10.0.0.1:80".parse().unwrap()));
 }
 
 #[test]
