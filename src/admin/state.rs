@@ -180,7 +180,7 @@ fn named<'s>(snapshot: &'s Snapshot, wanted: &Wanted) -> BTreeSet<&'s UpstreamId
     let ids = routes.flat_map(|route| {
         let target = match &route.target {
             Target::Upstream(id) => Some(id),
-            Target::Unavailable(_) => None,
+            Target::Unavailable { .. } => None,
         };
         [target, route.fallback.as_ref().map(|it| &it.upstream)]
     });
@@ -239,12 +239,13 @@ fn route_shown(
 ) -> shape::Route {
     let (upstream, unavailable) = match &route.target {
         Target::Upstream(id) => (Some(id.to_string()), None),
-        Target::Unavailable(cause) => (None, Some(failure(*cause, None))),
+        Target::Unavailable { cause, .. } => (None, Some(failure(*cause, None))),
     };
+    let meant = route.target.service().map(ToString::to_string);
     let labels = RouteLabels {
         ingress_namespace: Arc::clone(&route.ingress.namespace),
         ingress: Arc::clone(&route.ingress.name),
-        upstream: upstream.clone().unwrap_or_default().into(),
+        upstream: meant.unwrap_or_default().into(),
         host: pattern.to_string().into(),
     };
     shape::Route {

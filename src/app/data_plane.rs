@@ -79,7 +79,10 @@ fn unknown() -> Snapshot {
             namespace: "".into(),
             name: "".into(),
         },
-        target: Target::Unavailable(Cause::NoEndpoints),
+        target: Target::Unavailable {
+            cause: Cause::NoEndpoints,
+            service: None,
+        },
         policy: Arc::new(Policy::default()),
         fallback: None,
     };

@@ -101,7 +101,7 @@ impl Account {
         match (&route.target, &route.fallback) {
             (_, Some(fallback)) if self.by_fallback => Some(&fallback.upstream),
             (LiveTarget::Upstream(upstream), _) => Some(upstream),
-            (LiveTarget::Unavailable(_), _) => None,
+            (LiveTarget::Unavailable(..), _) => None,
         }
     }
 

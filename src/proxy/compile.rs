@@ -70,20 +70,22 @@ impl Join<'_> {
 
     fn route(&mut self, route: &Route) -> LiveRoute {
         let target = match &route.target {
-            Target::Unavailable(cause) => LiveTarget::Unavailable(*cause),
+            Target::Unavailable { cause, service } => {
+                LiveTarget::Unavailable(*cause, service.clone())
+            }
             Target::Upstream(id) => match self.attached.get(id) {
                 Some(live) => LiveTarget::Upstream(Arc::clone(live)),
-                None => LiveTarget::Unavailable(Cause::UnknownUpstream),
+                None => {
+                    let meant = Some(id.service.clone());
+                    LiveTarget::Unavailable(Cause::UnknownUpstream, meant)
+                }
             },
         };
-        let upstream = match &target {
-            LiveTarget::Upstream(live) => live.id().to_string(),
-            LiveTarget::Unavailable(_) => String::new(),
-        };
+        let upstream = target.service().map(ToString::to_string);
         let labels = RouteLabels {
             ingress_namespace: Arc::clone(&route.ingress.namespace),
             ingress: Arc::clone(&route.ingress.name),
-            upstream: upstream.into(),
+            upstream: upstream.unwrap_or_default().into(),
             host: Arc::clone(&self.host),
         };
         let fallback = route.fallback.as_ref().and_then(|fallback| {

@@ -166,7 +166,7 @@ impl Gateway {
         if route.redirects && !sender.https && !is_acme_challenge(&head) {
             return Break(answer::redirect_to_https(&head, &asked.method, account));
         }
-        if let LiveTarget::Unavailable(cause) = route.target
+        if let LiveTarget::Unavailable(cause, _) = route.target
             && (asked.bare || route.fallback.is_none())
         {
             return Break(answer::failure(cause, &asked, &parts.headers, account));

@@ -72,10 +72,10 @@ impl Relay {
         let fallback = route.fallback.as_ref().filter(|_| !request.asked.bare);
         let (upstream, policy, unavailable) = match (&route.target, fallback) {
             (LiveTarget::Upstream(upstream), _) => (upstream, &own, None),
-            (LiveTarget::Unavailable(cause), Some(fallback)) => {
+            (LiveTarget::Unavailable(cause, _), Some(fallback)) => {
                 (&fallback.upstream, &fallback.policy, Some(*cause))
             }
-            (LiveTarget::Unavailable(cause), None) => {
+            (LiveTarget::Unavailable(cause, _), None) => {
                 return request.fails(*cause);
             }
         };

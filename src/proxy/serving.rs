@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::failure::Cause;
 use crate::routing::policy::Policy;
-use crate::routing::snapshot::IngressName;
+use crate::routing::snapshot::{IngressName, ServicePort};
 use crate::routing::table::Table;
 use crate::telemetry::metrics::{Metrics, RouteMetrics};
 use crate::upstream::live::Upstream;
@@ -48,7 +48,18 @@ pub(super) struct LiveRoute {
 #[derive(Debug)]
 pub(super) enum LiveTarget {
     Upstream(Arc<Upstream>),
-    Unavailable(Cause),
+    /// Nowhere, though this may be meant.
+    Unavailable(Cause, Option<ServicePort>),
+}
+
+impl LiveTarget {
+    /// The port of a Service that is meant, whether or not requests get there.
+    pub(super) fn service(&self) -> Option<&ServicePort> {
+        match self {
+            Self::Upstream(upstream) => Some(&upstream.id().service),
+            Self::Unavailable(_, service) => service.as_ref(),
+        }
+    }
 }
 
 /// What stands in for the target of a route.

@@ -65,7 +65,7 @@ pub struct RouteKey {
     /// The Ingress.
     #[serde(with = "shared")]
     pub ingress: Arc<str>,
-    /// `namespace/service:port`; empty where the route leads nowhere.
+    /// `namespace/service:port`; empty where the route names no Service.
     #[serde(with = "shared")]
     pub upstream: Arc<str>,
     /// The host of the rule; `*` for all.
@@ -86,7 +86,7 @@ pub struct RouteReport {
     pub recent: u64,
     /// Of those, the ones that did not fail.
     pub successes: u64,
-    /// Those that were answered by what stands in, in the last minute.
+    /// Those that were sent to what stands in, in the last minute.
     #[serde(skip_serializing_if = "is_zero")]
     pub fallbacks: u64,
     /// When the last one ended.

@@ -82,7 +82,8 @@ fn write_route(f: &mut Formatter<'_>, route: &Route) -> fmt::Result {
     } = route;
     match target {
         Target::Upstream(id) => write!(f, "-> {id}")?,
-        Target::Unavailable(cause) => {
+        // What is meant stands in findings and metrics.
+        Target::Unavailable { cause, service: _ } => {
             write!(f, "-> {} {}", cause.status().as_u16(), cause.reason())?
         }
     }
@@ -308,7 +309,10 @@ mod tests {
                 PathRule::new(PathKind::Prefix, "/cart"),
                 route(Target::Upstream(upstream.clone())),
             )],
-            default: Some(route(Target::Unavailable(Cause::UnknownUpstream))),
+            default: Some(route(Target::Unavailable {
+                cause: Cause::UnknownUpstream,
+                service: None,
+            })),
             certificate: None,
             tls: true,
         };

@@ -65,8 +65,24 @@ pub struct Fallback {
 pub enum Target {
     /// To an upstream of the snapshot.
     Upstream(UpstreamId),
-    /// Nowhere: every request fails with this cause.
-    Unavailable(Cause),
+    /// Nowhere.
+    Unavailable {
+        /// Why: every request fails with it.
+        cause: Cause,
+        /// What is meant all the same; absent where no Service is named. Its port is 0 where the name of
+        /// a port is given that the Service does not have.
+        service: Option<ServicePort>,
+    },
+}
+
+impl Target {
+    /// The port of a Service that is meant, whether or not requests get there.
+    pub fn service(&self) -> Option<&ServicePort> {
+        match self {
+            Self::Upstream(id) => Some(&id.service),
+            Self::Unavailable { service, .. } => service.as_ref(),
+        }
+    }
 }
 
 /// The namespace and name of an Ingress; in metrics and logs.
@@ -103,7 +119,7 @@ pub struct ServicePort {
     pub namespace: Arc<str>,
     /// The Service.
     pub name: Arc<str>,
-    /// The port's number in the Service.
+    /// The port's number in the Service; 0 where it is not known, see [`Target::Unavailable`].
     pub port: u16,
 }
 

@@ -92,14 +92,30 @@ impl<'a> Backends<'a> {
                 None => "a backend names no Service".to_owned(),
             };
             findings.add(ingress, Code::UnsupportedBackend, message);
-            return Target::Unavailable(Cause::UnknownUpstream);
+            return Target::Unavailable {
+                cause: Cause::UnknownUpstream,
+                service: None,
+            };
         };
         match self.upstream(&ingress.namespace, service, treatment, findings) {
             Ok(upstream) => Target::Upstream(upstream),
             Err((code, cause, message)) => {
                 findings.add(ingress, code, message);
-                Target::Unavailable(cause)
+                let service = Some(self.meant(&ingress.namespace, service));
+                Target::Unavailable { cause, service }
             }
+        }
+    }
+
+    /// What a backend means that leads nowhere.
+    fn meant(&mut self, namespace: &Arc<str>, backend: &IngressServiceBackend) -> ServicePort {
+        let IngressServiceBackend { name, port } = backend;
+        let known = self.services.get(&(&**namespace, name.as_str())).copied();
+        let port = port.as_ref().and_then(|port| service::meant(known, port));
+        ServicePort {
+            namespace: Arc::clone(namespace),
+            name: self.names.share(name),
+            port: port.unwrap_or_default(),
         }
     }
 

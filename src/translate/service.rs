@@ -91,6 +91,14 @@ pub(super) fn port<'a>(
     })
 }
 
+/// The number of the port that a backend names, if that can be told, whether or not it can be used.
+pub(super) fn meant(service: Option<&Service>, wanted: &ServiceBackendPort) -> Option<u16> {
+    let spec = service.and_then(|service| service.spec.as_ref());
+    let found = spec.and_then(|spec| find(spec, wanted).ok());
+    let number = found.map(|port| port.port).or(wanted.number)?;
+    u16::try_from(number).ok()
+}
+
 /// An external Service may have no ports at all: a number then means the port at the name itself.
 fn external<'a>(
     spec: &'a ServiceSpec,
@@ -195,4 +203,38 @@ fn port_number(number: i32) -> Result<u16, Unusable> {
         let why = format!("has no port {number}: it is not a port number");
         Unusable::unknown(Code::PortNotFound, why)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_backend_means_is_known_as_far_as_it_can_be_told() {
+        let h2c = ServicePort {
+            name: Some("api".to_owned()),
+            port: 80,
+            app_protocol: Some("h2c".to_owned()),
+            ..ServicePort::default()
+        };
+        let service = Service {
+            spec: Some(ServiceSpec {
+                ports: Some(vec![h2c]),
+                ..ServiceSpec::default()
+            }),
+            ..Service::default()
+        };
+        let named = |name: &str| ServiceBackendPort {
+            name: Some(name.to_owned()),
+            number: None,
+        };
+        let numbered = ServiceBackendPort {
+            name: None,
+            number: Some(99),
+        };
+        assert_eq!(meant(Some(&service), &named("api")), Some(80));
+        assert_eq!(meant(Some(&service), &numbered), Some(99));
+        assert_eq!(meant(None, &numbered), Some(99));
+        assert_eq!(meant(Some(&service), &named("web")), None);
+    }
 }

@@ -9,7 +9,7 @@
 //! that began long ago and now needs another endpoint must find those of today, since the ones it
 //! knew when it began may all be gone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -77,6 +77,8 @@ struct State {
     groups: BTreeMap<EndpointGroup, Group>,
     resolver: Option<Arc<Resolver>>,
     tls: ClientConfigs,
+    /// What routes mean that lead nowhere, as upstreams are called.
+    nowhere: BTreeSet<String>,
 }
 
 /// What upstreams share that differ in their policy alone.
@@ -137,6 +139,7 @@ impl Registry {
             .map(|(id, (_, live))| (id.clone(), Arc::clone(live)))
             .collect();
         state.upstreams = upstreams;
+        state.nowhere = health::nowhere(snapshot);
         retire_unnamed(&mut state);
         attached
     }

@@ -6,10 +6,9 @@ use std::net::SocketAddr;
 use bywash::failure::Cause;
 use bywash::faults::{Fault, Peer};
 use bywash::routing::policy::{AddressRules, Policy};
-use bywash::routing::snapshot::Target;
 
 use super::client::{End, get, post};
-use super::gateway::{Gateway, SHORT, Setup, addresses, endpoints};
+use super::gateway::{Gateway, SHORT, Setup, addresses, endpoints, nowhere};
 
 /// TCP cannot be spoken to a broadcast address: the kernel knows no path.
 const UNROUTABLE: &str = "127.255.255.255:80";
@@ -67,12 +66,15 @@ async fn an_upstream_without_endpoints_is_503_destination_unavailable() {
 
 #[tokio::test]
 async fn an_unknown_service_is_503_destination_not_found() {
-    let target = Target::Unavailable(Cause::UnknownUpstream);
+    let target = nowhere(Cause::UnknownUpstream);
     let gateway = Setup::routed(target, Policy::default()).start();
     let (answer, entry) = gateway.outcome(get("/")).await;
     assert_eq!(answer.status, 503);
     assert_eq!(answer.proxy_error(), Some("destination_not_found"));
     assert_eq!(entry.cause.as_deref(), Some("unknown_upstream"));
+    assert_eq!(entry.upstream.as_deref(), Some("shop/shop:99"));
+    let counted = gateway.metric("bywash_request_failures_total", "shop/shop:99");
+    assert_eq!(counted, 1.0);
 }
 
 #[tokio::test]

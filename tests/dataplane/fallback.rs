@@ -4,10 +4,9 @@
 use bywash::failure::Cause;
 use bywash::faults::{Fault, Peer};
 use bywash::routing::policy::Policy;
-use bywash::routing::snapshot::Target;
 
 use super::client::{get, post};
-use super::gateway::{Gateway, Setup, addresses, endpoints};
+use super::gateway::{Gateway, Setup, addresses, endpoints, nowhere};
 
 pub(crate) const ASKED: &str = "bywash_fallback_requests_total";
 
@@ -120,7 +119,7 @@ async fn a_route_without_endpoints_or_without_its_service_is_answered_by_the_fal
     let by = endpoints(1, Fault::Echo).await;
     let none = Setup::backed(&[], Policy::default(), &addresses(&[&by]));
     let missing = |cause| {
-        let target = Target::Unavailable(cause);
+        let target = nowhere(cause);
         Setup::routed_backed(target, Policy::default(), &addresses(&[&by]))
     };
     for (setup, cause) in [

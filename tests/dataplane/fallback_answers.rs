@@ -4,11 +4,10 @@ use bywash::failure::Cause;
 use bywash::faults::script::{Script, Step, send};
 use bywash::faults::{Fault, Peer};
 use bywash::routing::policy::{Policy, ProxyStatus};
-use bywash::routing::snapshot::Target;
 
 use super::client::{End, get, until};
 use super::fallback::{ASKED, backed, before};
-use super::gateway::{SHORT, Setup, addresses, endpoints};
+use super::gateway::{SHORT, Setup, addresses, endpoints, nowhere};
 use super::upgrade::{UPGRADE, heard, said};
 
 #[tokio::test]
@@ -246,7 +245,7 @@ async fn what_is_passed_on_without_help_gets_none_from_the_fallback() {
     assert_eq!(gateway.ask(get("/")).await.status, 200);
     let mut policy = Policy::default();
     bypass(&mut policy);
-    let target = Target::Unavailable(Cause::UnknownUpstream);
+    let target = nowhere(Cause::UnknownUpstream);
     let gateway = Setup::routed_backed(target, policy, &addresses(&[&by])).start();
     assert_eq!(gateway.ask(get("/health")).await.status, 503);
 }

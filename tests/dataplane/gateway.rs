@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use bywash::failure::Cause;
 use bywash::faults::Peer;
 use bywash::faults::script::Plan;
 use bywash::proxy::compile::compile;
@@ -86,6 +87,12 @@ pub(crate) async fn endpoints(count: usize, plan: impl Into<Plan>) -> Peer {
 pub(crate) fn addresses(peers: &[&Peer]) -> Vec<SocketAddr> {
     let addresses = peers.iter().flat_map(|peer| peer.addresses());
     addresses.copied().collect()
+}
+
+/// A target that leads nowhere, for this reason.
+pub(crate) fn nowhere(cause: Cause) -> Target {
+    let service = ServicePort::parse("shop/shop:99");
+    Target::Unavailable { cause, service }
 }
 
 /// A table of one route, for every host and path.

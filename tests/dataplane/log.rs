@@ -18,6 +18,9 @@ pub(crate) struct Entry {
     pub(crate) status: u16,
     #[serde(default)]
     pub(crate) cause: Option<String>,
+    /// The port of a Service that was meant.
+    #[serde(default)]
+    pub(crate) upstream: Option<String>,
     /// Whether the answer is that of what stands in.
     #[serde(default)]
     pub(crate) fallback: bool,

@@ -19,6 +19,7 @@ mod http;
 mod manifests;
 mod metrics;
 mod monitoring;
+mod nowhere;
 mod overload;
 mod pages;
 mod policy;

@@ -171,7 +171,7 @@ impl Comparison<'_> {
     fn target(&self, route: &Route) -> String {
         match &route.target {
             Target::Upstream(id) => self.named(id.to_string()),
-            Target::Unavailable(cause) => format!("nothing ({})", cause.status().as_u16()),
+            Target::Unavailable { cause, .. } => format!("nothing ({})", cause.status().as_u16()),
         }
     }
 
@@ -202,7 +202,7 @@ fn rules(host: &VirtualHost) -> Rules<'_> {
 fn upstream(route: &Route) -> Option<&UpstreamId> {
     match &route.target {
         Target::Upstream(id) => Some(id),
-        Target::Unavailable(_) => None,
+        Target::Unavailable { .. } => None,
     }
 }
 

@@ -1,7 +1,10 @@
 //! Services that lead nowhere.
 
+use std::net::Ipv4Addr;
+
 use crate::failure::Cause;
 use crate::report::facts::ServiceFacts;
+use crate::routing::host::Hostname;
 
 use super::situation::{Situation, capital};
 use super::words::list;
@@ -34,7 +37,13 @@ fn unknown(it: &Situation<'_>) -> Advice {
         );
         return Advice::of(Code::ServiceMissing, sentence);
     };
-    if service.external_name.is_some() {
+    let ports = ports(it, service);
+    // With ports of its own it is found out first that it has not this one.
+    let has_it = service.ports.is_empty() || it.service_port().is_some();
+    if let Some(name) = service.external_name.as_deref().filter(|_| has_it) {
+        if Hostname::try_new(name).is_err() || name.parse::<Ipv4Addr>().is_ok() {
+            return no_name(it, name);
+        }
         let sentence = format!(
             "{} is of type ExternalName, which is followed only with --allow-external-name. Start Bywash \
              with it where all who may write Services are trusted, or use an EndpointSlice.",
@@ -42,21 +51,27 @@ fn unknown(it: &Situation<'_>) -> Advice {
         );
         return Advice::of(Code::ExternalNameForbidden, sentence);
     }
-    let ports = ports(it, service);
     let plural = if ports.len() == 1 { "" } else { "s" };
     let has = list(&ports).map_or("no port".to_owned(), |ports| {
         format!("port{plural} {ports}")
     });
-    let wanted = it.problem.upstream.as_ref();
-    let wanted = wanted.map_or("that port".to_owned(), |upstream| {
-        format!("port {}", upstream.port)
-    });
+    let wanted = it.port_number();
+    let wanted = wanted.map_or("that port".to_owned(), |port| format!("port {port}"));
     let sentence = format!(
         "{} cannot be used at {wanted}: it has {has}. Name one of its ports in the Ingress; findings on \
          the Ingress say more.",
         capital(&it.service())
     );
     Advice::of(Code::PortMissing, sentence)
+}
+
+fn no_name(it: &Situation<'_>, name: &str) -> Advice {
+    let sentence = format!(
+        "The external name {} of {} is not a DNS name. Correct spec.externalName.",
+        it.name(name),
+        it.service()
+    );
+    Advice::of(Code::NameNotResolved, sentence)
 }
 
 /// `80 (http)`.

@@ -43,15 +43,20 @@ impl<'a> Situation<'a> {
 
     /// `Service port http` (or its number) of the Service's.
     pub(super) fn port(&self) -> String {
-        let number = self.problem.upstream.as_ref().map(|upstream| upstream.port);
         match (
             self.service_port().and_then(|port| port.name.as_deref()),
-            number,
+            self.port_number(),
         ) {
             (Some(name), _) if !name.is_empty() => format!("Service port {}", self.name(name)),
             (_, Some(number)) => format!("Service port {number}"),
             (_, None) => "the Service's port".to_owned(),
         }
+    }
+
+    /// The number of the Service's port, where it is known.
+    pub(super) fn port_number(&self) -> Option<u16> {
+        let upstream = self.problem.upstream.as_ref();
+        upstream.map(|it| it.port).filter(|port| *port != 0)
     }
 
     /// ` -n shop`, for commands.

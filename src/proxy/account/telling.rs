@@ -11,7 +11,6 @@ use crate::telemetry::access_log::Record;
 use crate::telemetry::traces::{Seen, Traced};
 use crate::upstream::random::with_rng;
 
-use super::super::serving::LiveTarget;
 use super::{Account, Ending};
 
 /// Of a path so much is kept in an outcome, in bytes.
@@ -78,10 +77,7 @@ impl Account {
     fn write(&self, ending: Ending, took: Duration) {
         let asked = &self.asked;
         let route = self.route.as_deref();
-        let upstream = route.and_then(|route| match &route.target {
-            LiveTarget::Upstream(upstream) => Some(&upstream.id().service),
-            LiveTarget::Unavailable(_) => None,
-        });
+        let upstream = route.and_then(|route| route.target.service());
         let session = self.client.tls.as_ref();
         let server_name = session.and_then(|session| session.server_name.as_deref());
         let target = asked.target.as_ref();
@@ -131,10 +127,7 @@ impl Account {
     fn outcome(&self, ending: Ending, took: Duration) -> Outcome {
         let asked = &self.asked;
         let route = self.route.as_ref();
-        let upstream = route.and_then(|route| match &route.target {
-            LiveTarget::Upstream(upstream) => Some(upstream.id().service.clone()),
-            LiveTarget::Unavailable(_) => None,
-        });
+        let upstream = route.and_then(|route| route.target.service().cloned());
         let path = asked.target.as_ref().map(|target| target.path());
         Outcome {
             request_id: self.id.as_str().into(),

@@ -52,7 +52,7 @@ fn route(metrics: &Arc<Metrics>, pages: &[ErrorPages]) -> Arc<LiveRoute> {
             namespace: "topsecret-ns".into(),
             name: "topsecret-ingress".into(),
         },
-        target: LiveTarget::Unavailable(Cause::NoEndpoints),
+        target: LiveTarget::Unavailable(Cause::NoEndpoints, None),
         policy: Arc::new(Policy::default()),
         pages: LivePages::new(pages, &mut PageCache::default(), &PageCache::default()),
         fallback: None,

@@ -23,7 +23,7 @@ pub struct RouteLabels {
     pub ingress_namespace: Arc<str>,
     /// The Ingress; empty where no route matched.
     pub ingress: Arc<str>,
-    /// The upstream, `namespace/service:port`; empty where the route leads nowhere.
+    /// The upstream, `namespace/service:port`; empty where the route names no Service.
     pub upstream: Arc<str>,
     /// The host of the rule, which is no label: strangers to metrics choose it, and there may be many.
     pub host: Arc<str>,
@@ -175,7 +175,7 @@ impl RouteMetrics {
         self.shard(worker).unasked.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The upstream, `namespace/service:port`; empty where the route leads nowhere.
+    /// The upstream, `namespace/service:port`; empty where the route names no Service.
     pub fn upstream(&self) -> &str {
         &self.labels.upstream
     }

@@ -1,9 +1,10 @@
 //! How many endpoints of each upstream take requests: for whoever tells of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::report::traffic::UpstreamReport;
+use crate::routing::snapshot::{Snapshot, Target};
 
 use super::Registry;
 
@@ -19,8 +20,9 @@ impl Registry {
         all
     }
 
-    /// The endpoints of every upstream, counted. Upstreams that differ in their policy alone are told
-    /// of as the worst of them is; those whose name was never looked up are not.
+    /// The endpoints of every upstream, counted, with none of those that routes mean and do not lead to.
+    /// Upstreams that differ in their policy alone are told of as the worst of them is; those whose name
+    /// was never looked up are not.
     pub fn health(&self) -> Vec<UpstreamReport> {
         let state = self.lock();
         let mut all: BTreeMap<String, UpstreamReport> = BTreeMap::new();
@@ -43,8 +45,30 @@ impl Registry {
             known.ejected = known.ejected.max(now.ejected);
             known.probed_down = known.probed_down.max(now.probed_down);
         }
+        // Where another route leads there all the same, its endpoints are what there is to tell.
+        for upstream in &state.nowhere {
+            let nothing = || UpstreamReport {
+                upstream: upstream.clone(),
+                ..UpstreamReport::default()
+            };
+            all.entry(upstream.clone()).or_insert_with(nothing);
+        }
         all.into_values().collect()
     }
+}
+
+/// What the routes of a snapshot mean that lead nowhere, as upstreams are called.
+pub(super) fn nowhere(snapshot: &Snapshot) -> BTreeSet<String> {
+    let hosts = snapshot.hosts.values();
+    let routes = hosts.flat_map(|host| {
+        let rules = host.routes.iter().map(|(_, route)| route);
+        rules.chain(&host.default)
+    });
+    let meant = routes.filter_map(|route| match &route.target {
+        Target::Upstream(_) => None,
+        Target::Unavailable { service, .. } => service.as_ref(),
+    });
+    meant.map(ToString::to_string).collect()
 }
 
 fn count(endpoints: usize) -> u32 {
