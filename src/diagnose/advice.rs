@@ -115,6 +115,8 @@ codes! {
     CertificateName,
     /// The certificate's issuer is not trusted.
     UnknownIssuer,
+    /// The certificate is that of a certificate authority.
+    CertificateOfCa,
     /// The certificate is not acceptable for another reason.
     CertificateUnusable,
     /// What certificates are verified by is missing.

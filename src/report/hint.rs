@@ -23,6 +23,8 @@ pub enum Hint {
     WrongName(Box<Names>),
     /// The certificate is of an issuer that is not trusted.
     UnknownIssuer,
+    /// The certificate is that of a certificate authority, which no server may present as its own.
+    CaAsServer,
     /// The handshake was refused with this alert of TLS.
     Alert(u8),
     /// The connection ended within the TLS handshake, without a word.

@@ -1,7 +1,7 @@
 //! From what the operating system and hyper report to the cause.
 //!
 //! Error types and what moved on the connection decide; never an error's text, which is for logs. What
-//! they tell beyond the cause becomes a [`Hint`].
+//! they tell beyond the cause becomes a [`Hint`], and there alone a name counts where no type is left.
 
 use std::error::Error;
 use std::io;
@@ -86,6 +86,7 @@ pub fn handshake_hint(error: &io::Error) -> Option<Box<Hint>> {
             })),
             // A bad signature: an issuer of the same name, which has another key by now.
             Certificate::UnknownIssuer | Certificate::BadSignature => Hint::UnknownIssuer,
+            Certificate::Other(why) if is_of_a_ca(why) => Hint::CaAsServer,
             _ => return None,
         },
         Some(Error::AlertReceived(alert)) => Hint::Alert(u8::from(*alert)),
@@ -97,6 +98,12 @@ pub fn handshake_hint(error: &io::Error) -> Option<Box<Hint>> {
         _ => return None,
     };
     Some(Box::new(hint))
+}
+
+/// Whether a server presents the certificate of an authority (RFC 5280 section 4.2.1.9). rustls has no
+/// variant for that, and does not pass on the type of the library that found it: its name is left.
+fn is_of_a_ca(why: &rustls::OtherError) -> bool {
+    format!("{:?}", why.0) == "CaUsedAsEndEntity"
 }
 
 /// A name as rustls shows it: `DnsName("cart.test")`, `IpAddress(10.0.0.1)`.

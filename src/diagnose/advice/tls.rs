@@ -65,6 +65,14 @@ fn certificate(it: &Situation<'_>, hint: &Hint) -> Option<Advice> {
             );
             Advice::of(Code::UnknownIssuer, sentence)
         }
+        Hint::CaAsServer => {
+            let sentence = format!(
+                "The certificate of {who} is that of a certificate authority (CA:TRUE), as openssl req -x509 \
+                 makes them. Issue one with basicConstraints=CA:FALSE for the app: openssl req -x509 -addext \
+                 basicConstraints=critical,CA:FALSE, or let that authority sign it.",
+            );
+            Advice::of(Code::CertificateOfCa, sentence)
+        }
         _ => return None,
     })
 }

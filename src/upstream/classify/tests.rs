@@ -109,6 +109,25 @@ async fn a_certificate_for_other_names_says_for_some_of_them() {
     assert_eq!(hint, Some(Hint::WrongName(Box::new(expected))));
 }
 
+/// As `openssl req -x509` makes them.
+#[tokio::test]
+async fn a_certificate_of_an_authority_itself_is_told_whether_it_is_trusted_or_not() {
+    let own = authority("one");
+    for trusted in [own.der().clone(), authority("another").der().clone()] {
+        let key = PrivateKeyDer::Pkcs8(own.key().serialize_der().into());
+        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![own.der().clone()], key)
+            .unwrap();
+        let hint = hint_of(&trusted, |stream| async move {
+            let _ = TlsAcceptor::from(Arc::new(config)).accept(stream).await;
+        });
+        assert_eq!(hint.await, Some(Hint::CaAsServer));
+    }
+}
+
 #[tokio::test]
 async fn an_issuer_that_is_not_trusted_is_told_from_the_rest() {
     for trusted in [Trusted::Other, Trusted::SameName] {
