@@ -95,10 +95,12 @@ impl Speaker<'_> {
             .collect();
         let has = !ancestors.is_empty();
         ancestors.sort_by_key(is_good);
+        // What others say is theirs to leave out.
+        let room = MOST_ANCESTORS.saturating_sub(others.len());
+        let left_out = ancestors.len().saturating_sub(room);
+        ancestors.truncate(room);
         ancestors.extend(others.iter().map(|other| (*other).clone()));
         ancestors.sort_by(|a, b| a.controller_name.cmp(&b.controller_name));
-        let left_out = ancestors.len().saturating_sub(MOST_ANCESTORS);
-        ancestors.truncate(MOST_ANCESTORS);
 
         let first = living
             .iter()

@@ -91,6 +91,28 @@ fn of_more_targets_than_there_is_room_for_the_rest_is_counted_and_failing_ones_s
 }
 
 #[test]
+fn where_there_is_no_room_what_others_say_is_not_left_out() {
+    let names: Vec<String> = (0..20).map(|it| format!("web-{it:02}")).collect();
+    let targets = |names: &[String]| names.iter().map(|name| target(name, None)).collect();
+    let policy = report(targets(&names));
+    let theirs = report(targets(&names[..3]));
+    let said = |ours: &'static str, others: &'static str| {
+        let before = speaker(others, NOW)
+            .wanted(&theirs, standing(&GatewayPolicyStatus::default(), false))
+            .unwrap();
+        let status = speaker(ours, NOW).wanted(&policy, standing(&before, false));
+        let status = status.unwrap();
+        let of = |name: &str| {
+            let ancestors = status.ancestors.iter().flatten();
+            ancestors.filter(|it| it.controller_name == name).count()
+        };
+        (of(ours), of(others), status.ancestors_left_out)
+    };
+    assert_eq!(said("a", "b"), (13, 3, Some(7)));
+    assert_eq!(said("b", "a"), (13, 3, Some(7)));
+}
+
+#[test]
 fn a_generation_is_programmed_once_every_replica_serves_it_and_pending_is_no_reason_to_give_up() {
     let policy = report(vec![target("web", None)]);
     let mut judged = Judged::default();
