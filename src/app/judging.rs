@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::admin::processed::Processed;
 use crate::diagnose::answer_times::AnswerTimes;
 use crate::diagnose::generations::{self, Generations, Silent};
-use crate::diagnose::judge::{Judge, Judged, Scene};
+use crate::diagnose::judge::{Judge, Judged, RECENT, Scene};
 use crate::diagnose::merge::{Merged, Routes};
 use crate::diagnose::replica::{Gist, STALE, Teller, fit};
 use crate::diagnose::window::{Reading, Windows};
@@ -36,8 +36,11 @@ mod standing;
 /// How often is looked.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Facts are as good as new for so long.
-const FRESH: Duration = Duration::from_secs(60);
+/// Facts are kept for so long.
+const KEPT: Duration = Duration::from_secs(60);
+
+/// A Service is looked up again after this, where there is news of it.
+const AGAIN: Duration = Duration::from_secs(RECENT);
 
 /// Services that are looked up at once.
 const LOOKUPS: usize = 4;
@@ -192,14 +195,16 @@ impl Memory {
             audience.judged.send_if_modified(|it| it.take().is_some());
             return;
         }
-        self.asked.retain(|_, at| at.elapsed() < FRESH);
+        self.asked.retain(|_, at| at.elapsed() < KEPT);
         let asked = &self.asked;
         self.facts.retain(|service, _| asked.contains_key(service));
         let judged = self.judge(now, (&own, &upstreams), (sight, place, &observed));
         audience.hears(judged);
         let wanted = self.judge.iter().flat_map(Judge::wanted);
         for service in wanted {
-            if !self.asked.contains_key(service) && ask.try_send(service.clone()).is_ok() {
+            let asked = self.asked.get(service);
+            let due = asked.is_none_or(|at| at.elapsed() >= AGAIN);
+            if due && ask.try_send(service.clone()).is_ok() {
                 self.asked.insert(service.clone(), Instant::now());
             }
         }

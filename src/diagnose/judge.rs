@@ -35,6 +35,9 @@ const RECOUNT: u64 = 2 * 60;
 /// How long words wait for facts, and for a request that shows what they are about.
 const PATIENCE: u64 = 3;
 
+/// For how long facts are good enough for news: what is new may be so because something changed since.
+pub const RECENT: u64 = 5;
+
 /// What there is to look at.
 #[derive(Clone, Copy, Debug)]
 pub struct Scene<'a> {
@@ -50,6 +53,15 @@ pub struct Scene<'a> {
     pub idle_timeouts: &'a BTreeMap<String, Duration>,
     /// What is known of Services, by namespace and name.
     pub facts: &'a HashMap<(String, String), Facts>,
+}
+
+impl Scene<'_> {
+    /// Whether recent facts are known of a Service.
+    fn knows(&self, service: &(String, String)) -> bool {
+        let facts = self.facts.get(service);
+        let read = facts.and_then(|facts| u64::try_from(facts.at.as_second()).ok());
+        read.is_some_and(|read| self.now <= read + RECENT)
+    }
 }
 
 /// What is to be said of all objects.
@@ -86,7 +98,7 @@ pub struct Judge {
     objects: BTreeMap<ObjectRef, Object>,
     seeds: seed::Seeds,
     said: Judgement,
-    /// The Services of which nothing is known yet that is needed.
+    /// The Services of which nothing recent is known that is needed.
     wanted: Vec<(String, String)>,
 }
 
@@ -221,7 +233,7 @@ impl Judge {
     /// Whether all is known that words need, or has been waited for long enough.
     fn is_explained(&mut self, scene: &Scene<'_>, state: &mut Object) -> bool {
         let needed = state.parts.values().flat_map(Part::services);
-        let missing = needed.filter(|it| !scene.facts.contains_key(it));
+        let missing = needed.filter(|it| !scene.knows(it));
         let before = self.wanted.len();
         self.wanted.extend(missing);
         let illustrated = state.parts.values().all(Part::is_illustrated);

@@ -19,6 +19,8 @@ struct Shop {
     judge: Judge,
     now: u64,
     facts: HashMap<(String, String), Facts>,
+    /// How old these are, in seconds.
+    age: u64,
     ready: u32,
     /// Whether failures are those of connections that had served before.
     reused: bool,
@@ -43,6 +45,7 @@ impl Shop {
             judge: Judge::new(seeds),
             now: START,
             facts: HashMap::from([(service, Facts::default())]),
+            age: 0,
             ready: 2,
             reused: false,
             sent: 0,
@@ -100,6 +103,10 @@ impl Shop {
             ready: self.ready,
             ..UpstreamReport::default()
         }];
+        let read = i64::try_from(self.now - self.age).unwrap();
+        for facts in self.facts.values_mut() {
+            facts.at = jiff::Timestamp::from_second(read).unwrap();
+        }
         let keys = [key()];
         let scene = Scene {
             now: self.now,

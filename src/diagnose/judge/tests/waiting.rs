@@ -16,6 +16,22 @@ fn words_wait_a_moment_for_the_facts_that_explain_them() {
     assert_eq!(shop.bad_gateway().0, Some(true));
 }
 
+/// What was known of the one cause does not explain the next.
+#[test]
+fn words_about_another_cause_wait_for_facts_that_are_recent() {
+    let mut shop = Shop::new();
+    shop.second(100, REFUSED);
+    shop.seconds(10, 100, REFUSED);
+    shop.age = RECENT + 1;
+    let reset = [(Cause::ConnectionReset, 60)];
+    shop.second(100, &reset);
+    assert_eq!(shop.bad_gateway().1, "ConnectionRefused");
+    assert_eq!(shop.judge.wanted()[0].1, "cart");
+    shop.age = 1;
+    shop.second(100, &reset);
+    assert_eq!(shop.bad_gateway().1, "ConnectionReset");
+}
+
 #[test]
 fn words_do_not_wait_for_facts_for_ever() {
     let mut shop = Shop::new();
