@@ -223,7 +223,7 @@ pub struct PodFacts {
     pub owner: Option<String>,
     /// Where it runs.
     pub node: Option<String>,
-    /// Its containers, init containers excluded.
+    /// Its containers, and of the init containers those that run on beside them.
     pub containers: Vec<ContainerFacts>,
 }
 

@@ -18,10 +18,16 @@ pub(super) fn facts(pod: &Pod) -> PodFacts {
     let mut conditions = status.conditions.iter().flatten();
     let ready = conditions.find(|condition| condition.type_ == "Ready");
     let addresses = status.pod_ips.iter().flatten();
+    // No two containers of a Pod have the same name.
     let of = |name: &str| {
-        let mut statuses = status.container_statuses.iter().flatten();
+        let sidecars = status.init_container_statuses.iter().flatten();
+        let mut statuses = status.container_statuses.iter().flatten().chain(sidecars);
         statuses.find(|status| status.name == name)
     };
+    // They serve beside the others
+    // (<https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/>).
+    let sidecars = spec.init_containers.iter().flatten();
+    let sidecars = sidecars.filter(|it| it.restart_policy.as_deref() == Some("Always"));
     PodFacts {
         name: meta.name.clone().unwrap_or_default(),
         addresses: addresses.filter_map(|it| it.ip.parse().ok()).collect(),
@@ -42,6 +48,7 @@ pub(super) fn facts(pod: &Pod) -> PodFacts {
         containers: spec
             .containers
             .iter()
+            .chain(sidecars)
             .map(|it| container(it, of(&it.name)))
             .collect(),
     }

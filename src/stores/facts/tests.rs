@@ -136,6 +136,26 @@ async fn what_is_watched_and_what_is_not_come_together() {
     assert_eq!(app.ended, Some(ended));
 }
 
+/// <https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/>
+#[test]
+fn an_init_container_that_runs_on_beside_the_others_is_one_of_them() {
+    let mut pod = pod("cart-6d4f-x", json!({}));
+    pod["spec"]["initContainers"] = json!([
+        {"name": "migrate", "ports": [{"containerPort": 1}]},
+        {"name": "proxy", "restartPolicy": "Always", "ports": [{"containerPort": 8080}]},
+    ]);
+    pod["status"]["initContainerStatuses"] = json!([{"name": "proxy", "image": "", "imageID": "",
+        "ready": true, "restartCount": 2}]);
+    let facts = pod::facts(&serde_json::from_value(pod).unwrap());
+    let [_, proxy] = &facts.containers[..] else {
+        panic!("{facts:?}")
+    };
+    assert_eq!(
+        (proxy.name.as_str(), proxy.ports[0].port, proxy.restarts),
+        ("proxy", 8080, 2)
+    );
+}
+
 #[tokio::test]
 async fn a_right_that_is_missing_is_said_and_the_rest_is_read() {
     let api = FakeApi::start().await;
