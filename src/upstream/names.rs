@@ -47,10 +47,6 @@ impl Resolution {
         self.last.load()
     }
 
-    pub(super) fn load_full(&self) -> Arc<Result<EndpointSet, Cause>> {
-        self.last.load_full()
-    }
-
     pub(super) fn store(&self, result: Arc<Result<EndpointSet, Cause>>) {
         self.last.store(result);
         // Only the first result is waited for.

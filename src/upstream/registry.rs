@@ -170,19 +170,13 @@ impl Registry {
                 set.store(Arc::new(next));
                 live
             }
-            (_, before) => {
-                if let Endpoints::Known(_) = before {
+            (source, _) => {
+                // Another name is another host: nothing of the one before serves or is probed, and
+                // requests wait until it is resolved.
+                if let EndpointSource::Name { .. } = source {
                     state.stop_probing(&live.id);
                 }
-                let next = self.build(state, &live.id, spec, Arc::clone(&live.shared));
-                // The addresses of one name serve until those of the next are there.
-                if let (Endpoints::Named(before), Endpoints::Named(next)) =
-                    (&live.endpoints, &next.endpoints)
-                    && before.resolved.load().is_ok()
-                {
-                    next.resolved.store(before.resolved.load_full());
-                }
-                next
+                self.build(state, &live.id, spec, Arc::clone(&live.shared))
             }
         }
     }

@@ -66,10 +66,14 @@ async fn peer(address: &str) -> Peer {
         .unwrap()
 }
 
-fn shop(connect: Duration) -> Gateway {
+fn to(name: &str, connect: Duration) -> Setup {
     let mut policy = Policy::default();
     policy.timeouts.connect = connect;
-    Setup::to_name("shop.example", policy).start()
+    Setup::to_name(name, policy)
+}
+
+fn shop(connect: Duration) -> Gateway {
+    to("shop.example", connect).start()
 }
 
 isolated! {
@@ -130,5 +134,17 @@ isolated! {
         server.asked(2 * LOOK_UP).await;
         shop.ask(get("/")).await.described();
         assert_eq!(first.requests(), 2);
+    }
+
+    async fn a_name_in_place_of_another_that_does_not_resolve_is_502_and_the_other_is_left_alone() {
+        let first = peer("10.244.1.1:80").await;
+        let server = NameServer::start(Says::Address([10, 244, 1, 1].into())).await;
+        let shop = shop(PATIENCE);
+        shop.outcome(get("/")).await.0.described();
+        server.now_says(Says::Nothing);
+        shop.serve(to("other.example", PATIENCE).snapshot);
+        let (answer, _) = shop.outcome(get("/")).await;
+        assert_eq!((answer.status, answer.proxy_error()), (502, Some("dns_error")));
+        assert_eq!(first.requests(), 1);
     }
 }

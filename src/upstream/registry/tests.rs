@@ -119,25 +119,19 @@ fn named(name: &str) -> Snapshot {
 }
 
 #[tokio::test]
-async fn the_addresses_of_a_name_serve_until_those_of_the_next_name_are_there() {
+async fn nothing_of_a_name_serves_or_is_probed_when_there_is_another() {
     let registry = registry();
-    let first = only(registry.attach(&named("first.test")));
+    let first = only(registry.attach(&probed_each_10_ms(named("first.test"))));
     let Endpoints::Named(resolved) = &first.endpoints else {
         panic!("{first:?}")
     };
-    let address = ([10, 0, 0, 1], 80).into();
-    registry.resolved(resolved, &[address]);
-    let second = only(registry.attach(&named("second.test")));
-    assert_eq!(choose(&second).address(), address);
-    assert_eq!(
-        registry
-            .lock()
-            .groups
-            .values()
-            .map(|it| it.endpoints.len())
-            .sum::<usize>(),
-        1
-    );
+    registry.resolved(resolved, &[([10, 0, 0, 1], 80).into()]);
+    let second = only(registry.attach(&probed_each_10_ms(named("second.test"))));
+    assert_eq!(second.usable(), 0);
+    assert!(!second.is_known(), "requests wait");
+    let state = registry.lock();
+    let group = state.groups.values().next().unwrap();
+    assert!(group.endpoints.is_empty() && group.probers.0.is_empty());
 }
 
 fn probed_each_10_ms(mut snapshot: Snapshot) -> Snapshot {
