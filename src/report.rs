@@ -240,6 +240,8 @@ codes! {
     InvalidPolicy Error,
     /// A field is not known.
     UnknownField Warning,
+    /// A field whose name other readers of YAML take for something else.
+    AmbiguousKey Warning,
     /// Another GatewayPolicy has the same target.
     PolicyConflict Error,
     /// A GatewayPolicy names a target that does not exist.

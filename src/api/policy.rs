@@ -168,13 +168,18 @@ pub struct Timeouts {
 }
 
 /// When another attempt follows a failed one.
+/// Said where the name of [`Retry::on`] is, or may be, read as a boolean (<https://yaml.org/type/bool.html>).
+pub const QUOTE_ON: &str = "write \"on\" in quotation marks, since many YAML readers, kubectl's among \
+                            them, take the bare word for true";
+
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Retry {
     /// What is retried: connect-failure, reset (closed or reset before a response head), refused-stream
     /// (only HTTP/2 knows it), timeout (of one attempt), invalid-response, and statuses of the
     /// application as http-429 or http-5xx codes, these for GET, HEAD and OPTIONS without Retry-After
-    /// only. Default: all of the named ones, http-502, http-503 and http-504.
+    /// only. Default: all of the named ones, http-502, http-503 and http-504. Write "on" in quotation
+    /// marks: many YAML readers take the bare word for true.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(max = 32),
@@ -269,7 +274,8 @@ pub struct Maintenance {
 }
 
 /// What clients learn of a failure from the field Proxy-Status (RFC 9209): nothing (Off), its type
-/// (Cause), or also the endpoint's address and a sentence (Full). Default: Cause.
+/// (Cause), or also the endpoint's address and a sentence (Full). Write "Off" in quotation marks: many
+/// YAML readers take the bare word for false. Default: Cause.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 #[schemars(inline)]
 pub enum ProxyStatus {

@@ -12,6 +12,7 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use super::crd::{self, Applied};
+use super::policy::QUOTE_ON;
 use super::schema::{Fault, Found, Patterns, taken, walk, words};
 
 /// Something that an API server would refuse.
@@ -160,6 +161,7 @@ fn said(found: &Found<'_>) -> String {
 /// About a field that there is not.
 fn unknown(name: &str, known: &[&str]) -> String {
     match words::meant(name, known) {
+        _ if words::is_bare_on(name, known) => format!("there is no such field: {QUOTE_ON}"),
         Some(meant) => format!("there is no such field; is {meant} meant?"),
         None if known.is_empty() => "there is no such field: remove it".to_owned(),
         None => format!("there is no such field; there are {}", known.join(", ")),

@@ -4,6 +4,7 @@ use bywash::api::policy::GatewayPolicy;
 use http::StatusCode;
 use serde_json::json;
 
+use crate::gitops::{SERVER_SIDE, kubectl_reads};
 use crate::policy::{HOST, IN_FORCE, for_ingress, has_conditions, policy};
 use crate::tenant::Tenant;
 
@@ -49,10 +50,15 @@ async fn a_fallback_that_is_not_there_is_told_and_stands_in_as_soon_as_it_is() {
     assert_eq!(stands_in.seen(), 1);
 }
 
+/// The text as it stands there: kubectl reads YAML in its own way.
 async fn the_policy_for_whoever_comes_from_nginx_is_taken() {
     let shop = Tenant::new().await;
-    let written = include_str!("../../examples/from-nginx/policy.yaml");
-    let written: GatewayPolicy = serde_saphyr::from_str(written).unwrap();
-    let stored = shop.create(written.clone()).await;
+    let text = include_str!("../../examples/from-nginx/policy.yaml");
+    let words = [&SERVER_SIDE[..], &["--validate=strict"]].concat();
+    let output = kubectl_reads(&shop, &words, text);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaint}");
+    let written: GatewayPolicy = serde_saphyr::from_str(text).unwrap();
+    let stored: GatewayPolicy = shop.api().get("shop").await.unwrap();
     assert_eq!(stored.spec, written.spec);
 }

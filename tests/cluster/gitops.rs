@@ -37,6 +37,12 @@ pub(crate) const SERVER_SIDE: [&str; 4] = [
 ];
 
 pub(crate) fn kubectl(shop: &Tenant, words: &[&str], manifests: &[Value]) -> Output {
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": manifests});
+    kubectl_reads(shop, words, &list.to_string())
+}
+
+/// The same with a text, of which it makes what it understands.
+pub(crate) fn kubectl_reads(shop: &Tenant, words: &[&str], text: &str) -> Output {
     let mut child = Command::new(namespace::binaries().path("kubectl"))
         .env_clear()
         .env("HOME", namespace::scratch())
@@ -51,9 +57,8 @@ pub(crate) fn kubectl(shop: &Tenant, words: &[&str], manifests: &[Value]) -> Out
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let list = json!({"apiVersion": "v1", "kind": "List", "items": manifests});
     let mut input = child.stdin.take().unwrap();
-    input.write_all(list.to_string().as_bytes()).unwrap();
+    input.write_all(text.as_bytes()).unwrap();
     drop(input);
     child.wait_with_output().unwrap()
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use regex::Regex;
 use serde_json::Value;
 
 use super::forms::{Form, documents, yaml};
@@ -127,5 +128,52 @@ fn files_of_other_programs_can_be_read() {
                 }
             }
         }
+    }
+}
+
+/// As YAML 1.1 has it (<https://yaml.org/type/bool.html>), and with it kubectl.
+const BOOLEANS: &str = r"(?-u)(^|[\s{,\[])(?i:y|yes|n|no|on|off)\s*(:(\s|$)|[,}\]]|$)";
+
+/// The words that kubectl would take for booleans, where we read a text.
+fn mistakable(text: &str) -> Vec<String> {
+    let words = Regex::new(BOOLEANS).unwrap();
+    let mut found = Vec::new();
+    for line in text.lines() {
+        let comment = line.find(" #").filter(|_| !line.contains('"'));
+        let said = &line[..comment.unwrap_or(line.len())];
+        if !said.trim_start().starts_with('#') && words.is_match(said) {
+            found.push(line.to_owned());
+        }
+    }
+    found
+}
+
+#[test]
+fn nothing_that_is_shown_is_a_boolean_for_kubectl_and_a_text_for_us() {
+    let mut wrong = Vec::new();
+    for page in pages() {
+        for (form, block) in yaml(&page) {
+            if form != Form::Other {
+                let at = page.at(block.line);
+                let found = mistakable(&block.text).into_iter();
+                wrong.extend(found.map(|line| format!("{at}: {line}")));
+            }
+        }
+    }
+    for folder in ["examples/demo", "examples/from-nginx"] {
+        for entry in fs::read_dir(root().join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|it| it == "yaml") {
+                let found = mistakable(&fs::read_to_string(&path).unwrap()).into_iter();
+                wrong.extend(found.map(|line| format!("{}: {line}", path.display())));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    for bare in ["on: [reset]", "  - {on: 1}", "proxyStatus: Off", "[No, a]"] {
+        assert_eq!(mistakable(bare).len(), 1, "{bare}");
+    }
+    for clear in ["\"on\": [reset]", "once: a", "message: on call", "# on: x"] {
+        assert!(mistakable(clear).is_empty(), "{clear}");
     }
 }

@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use crate::api::crd;
+use crate::api::policy::QUOTE_ON;
 
 use super::{Fault, Found, Patterns, taken, walk, words};
 
@@ -76,6 +77,9 @@ fn not_known(found: &Found<'_>, name: &str) -> String {
     let field = words::field(found.pointer);
     let known = words::known(found.schema);
     match words::meant(name, &known) {
+        _ if words::is_bare_on(name, &known) => {
+            format!("{field} is not known and has no effect: {QUOTE_ON}")
+        }
         Some(meant) => {
             format!("{field} is not known and has no effect: write {meant}, or remove it")
         }
@@ -147,6 +151,11 @@ mod tests {
                 json!([]),
                 "it is a list: write true or false",
             ),
+            (
+                "proxyStatus",
+                json!(false),
+                "it is false: write one of \"Off\" (in quotation marks), Cause, Full",
+            ),
         ];
         for (section, written, expected) in cases {
             assert_eq!(read(section, &written), Err(expected.to_owned()));
@@ -186,6 +195,7 @@ mod tests {
     fn an_unknown_field_is_told_with_the_one_that_is_meant_or_those_that_there_are() {
         let spec = json!({
             "retries": {"attempts": 2},
+            "retry": {"true": ["reset"]},
             "timeouts": {"requests": "5s"},
             "bypass": [{"path": "/health", "pathType": "Prefix"}],
             "healthCheck": {"tcp": {"port": 80}},
@@ -196,6 +206,7 @@ mod tests {
             "bypass[0].pathType is not known and has no effect: write path, or remove it",
             "healthCheck.tcp.port is not known and has no effect: remove it",
             "retries is not known and has no effect: write retry, or remove it",
+            "retry.true is not known and has no effect: write \"on\" in quotation marks, since many YAML readers, kubectl's among them, take the bare word for true",
             "slowStart.quux is not known and has no effect: remove it; known there: window",
             "timeouts.requests is not known and has no effect: write request, or remove it",
         ];

@@ -58,10 +58,18 @@ pub(in crate::api) fn wanted(schema: &Value) -> Cow<'static, str> {
         Some("integer") => integer(schema),
         Some("string") if schema["enum"].is_array() => {
             let values = schema["enum"].as_array().into_iter().flatten();
-            let values: Vec<&str> = values.filter_map(Value::as_str).collect();
+            let values: Vec<_> = values.filter_map(Value::as_str).map(unmistakable).collect();
             format!("one of {}", values.join(", ")).into()
         }
         _ => "a text, in quotes if need be".into(),
+    }
+}
+
+/// A word that many readers of YAML take for a boolean, as it must be written for them.
+fn unmistakable(word: &str) -> Cow<'_, str> {
+    match word {
+        "Off" => "\"Off\" (in quotation marks)".into(),
+        word => word.into(),
     }
 }
 
@@ -91,6 +99,11 @@ pub(in crate::api) fn known(schema: &Value) -> Vec<&str> {
     let properties = schema["properties"].as_object();
     let names = properties.into_iter().flat_map(|it| it.keys());
     names.map(String::as_str).collect()
+}
+
+/// Whether a field is what many readers of YAML make of a bare `on`.
+pub(in crate::api) fn is_bare_on(name: &str, known: &[&str]) -> bool {
+    name == "true" && known.contains(&"on")
 }
 
 /// The field that was meant by one that there is not, if it comes close to one.

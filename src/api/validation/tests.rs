@@ -38,6 +38,10 @@ fn each_violation_says_where_it_is_and_what_to_write() {
             "spec.retry.atempts: there is no such field; is attempts meant?",
         ),
         (
+            json!({"retry": {"true": ["reset"]}}),
+            "spec.retry.true: there is no such field: write \"on\" in quotation marks, since many YAML readers, kubectl's among them, take the bare word for true",
+        ),
+        (
             json!({"bypass": [{}]}),
             "spec.bypass[0]: the field path is missing: write a text, in quotes if need be",
         ),
@@ -47,7 +51,7 @@ fn each_violation_says_where_it_is_and_what_to_write() {
         ),
         (
             json!({"proxyStatus": "All"}),
-            "spec.proxyStatus: this is the text 'All': write one of Off, Cause, Full",
+            "spec.proxyStatus: this is the text 'All': write one of \"Off\" (in quotation marks), Cause, Full",
         ),
         (
             json!({"retry": {"on": ["reset", "reset"]}}),

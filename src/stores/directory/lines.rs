@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::Spanned;
+use serde_saphyr::{Location, Spanned};
 
 use super::manifest::{line_of, yaml};
 
@@ -34,15 +34,29 @@ impl Sheet {
     /// The line, in its file, of the deepest field on the way to a JSON pointer. Its text is read for
     /// that once, however often it is asked.
     pub(super) fn line(&self, pointer: &str) -> Option<u32> {
-        let shape = self.shape.get_or_init(|| Shape::of(&self.text));
-        Some(self.first_line + shape.line(pointer)? - 1)
+        Some(self.first_line + self.shape().line(pointer)? - 1)
+    }
+
+    /// The line, in its file, of the field that a JSON pointer leads to, if its name stands there without
+    /// quotation marks.
+    pub(super) fn line_of_bare(&self, pointer: &str) -> Option<u32> {
+        let name = self.shape().name(pointer)?;
+        let line = usize::try_from(name.line()).ok()?.checked_sub(1)?;
+        let column = usize::try_from(name.column()).ok()?.checked_sub(1)?;
+        let first = self.text.lines().nth(line)?.chars().nth(column)?;
+        let bare = !matches!(first, '"' | '\'');
+        bare.then(|| self.first_line + line_of(name) - 1)
+    }
+
+    fn shape(&self) -> &Shape {
+        self.shape.get_or_init(|| Shape::of(&self.text))
     }
 }
 
 /// The shape of a document, with the line of each field and item.
 #[derive(Debug)]
 pub(super) enum Shape {
-    Map(Vec<(String, u32, Shape)>),
+    Map(Vec<(String, Location, Shape)>),
     List(Vec<(u32, Shape)>),
     Leaf,
 }
@@ -62,7 +76,7 @@ impl Shape {
             let next = match here {
                 Self::Map(fields) => {
                     let field = fields.iter().find(|(name, _, _)| *name == step);
-                    field.map(|(_, line, shape)| (*line, shape))
+                    field.map(|(_, place, shape)| (line_of(*place), shape))
                 }
                 Self::List(items) => {
                     let item = step.parse().ok().and_then(|index: usize| items.get(index));
@@ -74,6 +88,31 @@ impl Shape {
             (found, here) = (Some(line).filter(|line| *line > 0).or(found), shape);
         }
         found
+    }
+
+    /// Where the name of the field stands that a JSON pointer leads to.
+    fn name(&self, pointer: &str) -> Option<Location> {
+        let (around, name) = pointer.rsplit_once('/')?;
+        let Self::Map(fields) = self.part(around)? else {
+            return None;
+        };
+        let (_, place, _) = fields.iter().find(|(known, _, _)| known == name)?;
+        Some(*place)
+    }
+
+    fn part(&self, pointer: &str) -> Option<&Self> {
+        let mut steps = pointer.split('/').skip(1);
+        steps.try_fold(self, |here, step| match here {
+            Self::Map(fields) => {
+                let (_, _, shape) = fields.iter().find(|(name, _, _)| name == step)?;
+                Some(shape)
+            }
+            Self::List(items) => {
+                let (_, shape) = items.get(step.parse::<usize>().ok()?)?;
+                Some(shape)
+            }
+            Self::Leaf => None,
+        })
     }
 }
 
@@ -127,7 +166,7 @@ impl<'de> Visitor<'de> for Shapes {
         let mut fields = Vec::new();
         while let Some(key) = map.next_key::<Spanned<String>>()? {
             let shape = map.next_value()?;
-            fields.push((key.value, line_of(key.referenced), shape));
+            fields.push((key.value, key.referenced, shape));
         }
         Ok(Shape::Map(fields))
     }
@@ -182,5 +221,22 @@ spec:
         assert_eq!(shape.line("/spec/retry/within"), Some(3));
         assert_eq!(shape.line("/nowhere"), None);
         assert_eq!(Shape::of("[").line("/spec"), None);
+    }
+
+    #[test]
+    fn a_name_without_quotation_marks_is_told_from_one_with_them() {
+        for (text, line) in [
+            (TEXT, Some(14)),
+            ("spec: {retry: {attempts: 2,\n  on: [reset]}}", Some(11)),
+            ("spec:\n  retry:\n    \"on\": [reset]", None),
+            ("spec: {retry: {'on': [reset]}}", None),
+            (r#"{"spec": {"retry": {"on": ["reset"]}}}"#, None),
+            ("spec: {}", None),
+        ] {
+            let sheet = Sheet::new(text, 10);
+            assert_eq!(sheet.line_of_bare("/spec/retry/on"), line, "{text}");
+        }
+        let list = Sheet::new("items:\n- {}\n- {spec: {retry: {on: []}}}", 1);
+        assert_eq!(list.line_of_bare("/items/1/spec/retry/on"), Some(3));
     }
 }

@@ -19,7 +19,7 @@ use serde_saphyr::{Spanned, budget, options};
 
 use super::lines::Sheet;
 use super::object::{Metadata, Object, admit};
-use crate::api::policy::GatewayPolicy;
+use crate::api::policy::{GatewayPolicy, QUOTE_ON};
 use crate::report::{Code, Kind, ObjectRef};
 
 /// What a manifest holds.
@@ -220,6 +220,10 @@ impl Manifest {
                 item: item.item,
             });
         }
+        if let Some(line) = item.bare_on(kind) {
+            let message = format!("spec.retry.on: {QUOTE_ON}");
+            self.fault(line, Some(key.clone()), Code::AmbiguousKey, message);
+        }
         match item.object(kind, &metadata) {
             Ok(object) => self.objects.push(Placed { line, key, object }),
             Err((line, message)) => self.fault(line, Some(key), Code::InvalidObject, message),
@@ -237,6 +241,20 @@ impl Manifest {
 }
 
 impl Item<'_> {
+    /// Where a policy has a field for whose name others would read something else than we do.
+    fn bare_on(&self, kind: Kind) -> Option<u32> {
+        const ON: &str = "/spec/retry/on";
+        if kind != Kind::GatewayPolicy {
+            return None;
+        }
+        self.value.pointer(ON)?;
+        let sheet = self.document.kept();
+        match self.item {
+            None => sheet.line_of_bare(ON),
+            Some(index) => sheet.line_of_bare(&format!("/items/{index}{ON}")),
+        }
+    }
+
     fn object(self, kind: Kind, metadata: &Metadata) -> Result<Object, (u32, String)> {
         Ok(match kind {
             Kind::Ingress => Object::Ingress(self.typed::<Ingress>(metadata)?),
