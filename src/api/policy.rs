@@ -195,8 +195,9 @@ pub struct Retry {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10))]
     pub attempts: Option<i32>,
-    /// Of one attempt, until its response head; with it a slow endpoint is a failed one. Default: none,
-    /// since a slow answer is not a failure.
+    /// Of one attempt, its connection included, until its response head, counted from when the request
+    /// body has been sent if there is one; with it a slow endpoint is a failed one. Default: none, since a
+    /// slow answer is not a failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_try_timeout: Option<DurationText>,
     /// No new attempt starts later than this after the request. Default: 30s.

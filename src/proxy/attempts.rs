@@ -235,7 +235,8 @@ impl<'a> Attempts<'a> {
         reconnecting: bool,
     ) -> Result<Option<Answer>, Miss> {
         let in_flight = endpoint.begin();
-        let Some(mut connection) = self.connection(endpoint, reconnecting).await? else {
+        let connection = self.connection(endpoint, reconnecting).await?;
+        let Some((mut connection, asked)) = connection else {
             return Ok(None);
         };
         let body = match &self.upload {
@@ -248,7 +249,7 @@ impl<'a> Attempts<'a> {
             traced.attempt(index).write(&mut head.headers);
         }
         let request = Request::from_parts(head, body);
-        let exchanged = self.exchange(&mut connection, request).await;
+        let exchanged = self.exchange((&mut connection, asked), request).await;
         self.moved(connection.moved());
         let response = exchanged?;
         let retry = &self.policy.retry;
@@ -288,18 +289,18 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// Sends the request and waits for the head, within the limit of whoever is to move next.
+    /// Sends the request to an endpoint that is `asked` since then, and waits for the head, within the
+    /// limit of whoever is to move next.
     async fn exchange(
         &mut self,
-        connection: &mut Connection,
+        (connection, asked): (&mut Connection, Instant),
         request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, Miss> {
         let reused = connection.is_reused();
-        let started = Instant::now();
         let mut watch = connection.guard(self.upload.is_some(), self.upgrade.is_some());
         let mut exchange = std::pin::pin!(connection.exchange(request));
         let result = loop {
-            let (deadline, cause) = self.clock.limit(self.upload.as_deref(), started);
+            let (deadline, cause) = self.clock.limit(self.upload.as_deref(), asked);
             if deadline <= Instant::now() {
                 return Err(self.client_fault().unwrap_or(cause).into());
             }
@@ -318,7 +319,7 @@ impl<'a> Attempts<'a> {
                 () = &mut self.timer => {}
             }
             let gone = |watch: &mut Watch| watch.is_gone(Instant::now());
-            if started.elapsed() >= LOOK && watch.as_mut().is_some_and(gone) {
+            if asked.elapsed() >= LOOK && watch.as_mut().is_some_and(gone) {
                 return Err(Cause::PeerVanished.into());
             }
         };

@@ -80,6 +80,11 @@ impl Clock {
         Some((uploaded + self.request).saturating_duration_since(Instant::now()))
     }
 
+    /// How long an attempt may take until there is a connection, where attempts are limited.
+    pub(super) fn per_try(&self) -> Option<Duration> {
+        self.per_try
+    }
+
     /// While a body moves, whose turn it is changes unseen: how long it may go unlooked at.
     pub(super) fn attention(&self) -> Duration {
         self.send.min(self.client_body)

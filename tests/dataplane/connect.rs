@@ -95,6 +95,21 @@ async fn connection_requests_that_are_ignored_are_504_connection_timeout() {
 }
 
 #[tokio::test]
+async fn the_time_of_one_attempt_is_enough_for_its_connection_too() {
+    let peer = endpoints(3, Fault::Ignore).await;
+    let gateway = Gateway::with(&[&peer], |policy| {
+        policy.timeouts.connect = 40 * SHORT;
+        policy.retry.per_try = Some(SHORT);
+    });
+    for request in [get("/"), post("/", "body")] {
+        let (answer, entry) = gateway.outcome(request).await;
+        assert_eq!(answer.status, 504);
+        assert_eq!(entry.causes(), ["connect_timeout"; 3]);
+        assert!(entry.duration_ms < 5_000.0, "{entry:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_request_that_was_refused_a_connection_goes_to_the_next_endpoint_whatever_its_method() {
     let bad = Peer::start(Fault::Refuse).await.unwrap();
     let good = Peer::start(Fault::Echo).await.unwrap();

@@ -32,23 +32,27 @@ impl Attempts<'_> {
         self.clock.left().map_or(limit, |left| limit.min(left))
     }
 
+    /// A connection, and since when the endpoint is being asked: the wait for others to free one is no
+    /// time of its own.
     pub(super) async fn connection(
         &mut self,
         endpoint: &Endpoint,
         reconnecting: bool,
-    ) -> Result<Option<Box<Connection>>, Miss> {
+    ) -> Result<Option<(Box<Connection>, Instant)>, Miss> {
         let found = match self.look(endpoint, reconnecting).await {
             Some(found) => found,
             None => self.wait(endpoint, reconnecting).await?,
         };
-        match found {
+        let asked = Instant::now();
+        let connection = match found {
             Found::Idle(connection) => {
                 self.upstream.metrics().connection_reused(self.worker);
-                Ok(Some(connection))
+                connection
             }
-            Found::MayOpen(permit) => self.open(endpoint, permit).await.map(Some),
-            Found::Gone => Ok(None),
-        }
+            Found::MayOpen(permit) => self.open(endpoint, (permit, asked)).await?,
+            Found::Gone => return Ok(None),
+        };
+        Ok(Some((connection, asked)))
     }
 
     /// What can be had at once.
@@ -71,6 +75,7 @@ impl Attempts<'_> {
     async fn wait(&self, endpoint: &Endpoint, reconnecting: bool) -> Result<Found, Miss> {
         let pending = self.upstream.wait_for_connection().map_err(unsent)?;
         let within = self.clock.left().unwrap_or(self.policy.timeouts.request);
+        let within = self.clock.per_try().map_or(within, |it| within.min(it));
         let deadline = (Instant::now() + within).into();
         loop {
             let mut freed = pin!(pending.freed());
@@ -92,10 +97,12 @@ impl Attempts<'_> {
     async fn open(
         &mut self,
         endpoint: &Endpoint,
-        permit: ConnectionPermit,
+        (permit, began): (ConnectionPermit, Instant),
     ) -> Result<Box<Connection>, Miss> {
-        let (limit, within) = (self.policy.timeouts.connect, self.connect_time());
-        let began = Instant::now();
+        // An attempt that may take less than connecting takes it for its connection too.
+        let shorten = |time: Duration| self.clock.per_try().map_or(time, |it| time.min(it));
+        let limit = shorten(self.policy.timeouts.connect);
+        let within = shorten(self.connect_time());
         let rules = self.registry.address_rules();
         let tls = self.upstream.tls().map(|tls| &**tls);
         let stream = open(endpoint.address(), within, rules, tls)
