@@ -28,7 +28,7 @@ use rand::rngs::SmallRng;
 use crate::routing::policy::upstream::{Algorithm, UpstreamPolicy};
 
 use super::endpoint::Endpoint;
-use super::readmission::{Readmission, Trial};
+use super::readmission::{Readmission, Trial, take_back_untried};
 use draw::Order;
 use last_resort::LastResort;
 use pin::EndpointPin;
@@ -108,7 +108,14 @@ impl Balancer<'_> {
             None => None,
         };
         match met {
-            Some((member, true)) if wish.tried.is_empty() => Some(Choice::of(member)),
+            Some((member, true)) if wish.tried.is_empty() => {
+                // Where every client has its own endpoint, nobody else looks at the others.
+                let due = own.and_then(|_| self.comes_back(members));
+                Some(Choice {
+                    due,
+                    ..Choice::of(member)
+                })
+            }
             met => self.with_care(&of, method, wish, (own, met.map(|(member, _)| member)), rng),
         }
     }
@@ -187,6 +194,16 @@ impl Balancer<'_> {
         let mut all = members.iter();
         let due = all.find_map(|it| Readmission::begin(&it.endpoint, self.now));
         due.or_else(|| left.connect(members, rng))
+    }
+
+    /// One that is to be connected to, as clients see it that belong elsewhere: they try none, so that one
+    /// that nobody tries is taken back on their way.
+    fn comes_back(&self, members: &Members) -> Option<Readmission> {
+        let mut away = members.iter().filter(|member| !is_closed(member));
+        away.find_map(|member| {
+            take_back_untried(&member.endpoint, self.now);
+            Readmission::begin(&member.endpoint, self.now)
+        })
     }
 
     /// A half-open endpoint that a request is to try: its own, if it has one, else any.

@@ -3,7 +3,8 @@
 //! Closed, open and half-open have the meaning they have for circuit breakers: closed takes requests,
 //! open takes none, half-open is being tried. An endpoint that was left out is first tried by a
 //! connection that nobody waits for, then by one request at a time; only then it is closed again.
-//! The requests are such as can be repeated elsewhere; where none of these come, after a while any.
+//! The requests are such as can be repeated elsewhere; where none of these come, after a while any; and
+//! where none comes at all, because every client has an endpoint of its own, the connection has to do.
 //! Each time it fails anew it stays away twice as long; each minute in which it worked takes one
 //! doubling back.
 //!
@@ -20,6 +21,9 @@ const SUCCESSES_TO_CLOSE: u8 = 2;
 /// So long a half-open endpoint waits for a request that can be repeated. One request that fails now
 /// and then is better than an endpoint that never comes back to an application of `POST` alone.
 const UNREPEATABLE_AFTER_MS: u64 = 10_000;
+
+/// So long it waits for any request at all, before it comes back without one.
+const UNTRIED_AFTER_MS: u64 = 30_000;
 
 /// So long an endpoint must work for one doubling to be forgotten.
 const FORGIVEN_AFTER_MS: u64 = 60_000;
@@ -232,6 +236,19 @@ impl State {
         }
     }
 
+    /// Half-open → closed, where no request has come to try it for long.
+    pub fn untried(self, now: u64) -> Option<Self> {
+        match self {
+            Self::Trying {
+                since,
+                ejections,
+                busy: false,
+                ..
+            } if now.saturating_sub(since) >= UNTRIED_AFTER_MS => Some(closed(ejections, now)),
+            _ => None,
+        }
+    }
+
     /// Half-open: a request ended without saying anything of the endpoint.
     pub fn trial_abandoned(self) -> Option<Self> {
         match self {
@@ -259,12 +276,7 @@ impl State {
                 successes,
                 busy: true,
             } => Some(if successes + 1 >= SUCCESSES_TO_CLOSE {
-                Self::Closed {
-                    since: now.min(LATEST_MS),
-                    ejections,
-                    failures: 0,
-                    connect_failures: 0,
-                }
+                closed(ejections, now)
             } else {
                 Self::Trying {
                     since,
@@ -337,6 +349,15 @@ impl State {
     }
 }
 
+fn closed(ejections: u8, now: u64) -> State {
+    State::Closed {
+        since: now.min(LATEST_MS),
+        ejections,
+        failures: 0,
+        connect_failures: 0,
+    }
+}
+
 fn open(ejections: u8, rules: &Ejection, now: u64, random: f64) -> State {
     let until = now.saturating_add(away(ejections, rules, random));
     State::Open {
@@ -349,6 +370,7 @@ fn open(ejections: u8, rules: &Ejection, now: u64, random: f64) -> State {
 pub(super) fn away(ejections: u8, rules: &Ejection, random: f64) -> u64 {
     let doubled = rules.base.saturating_mul(1 << ejections.min(16));
     let jitter = 1.0 - JITTER + 2.0 * JITTER * random.clamp(0.0, 1.0);
-    let away = doubled.min(rules.max).min(Duration::from_millis(LATEST_MS));
-    u64::try_from(away.mul_f64(jitter).as_millis()).unwrap_or(LATEST_MS)
+    let doubled = doubled.min(rules.max).min(Duration::from_millis(LATEST_MS));
+    let away = doubled.mul_f64(jitter).min(rules.max);
+    u64::try_from(away.as_millis()).unwrap_or(LATEST_MS)
 }

@@ -2,7 +2,8 @@
 //!
 //! First a connection that no client waits for: whoever finds that an ejection is over opens it on
 //! the side, and its request goes elsewhere. Then requests, one at a time and as far as may be such as
-//! can be repeated. Both steps are guards, so that a task that is dropped leaves the step to the next.
+//! can be repeated; where none comes for long, because every client is pinned elsewhere, the connection
+//! is enough. Both steps are guards, so that a task that is dropped leaves the step to the next.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -57,6 +58,13 @@ pub struct Trial {
 
 /// A body that flows after this time is as good as one that ended.
 const LONG: Duration = Duration::from_secs(1);
+
+/// Takes an endpoint back that can be connected to, and that no request has come to try for long.
+pub(super) fn take_back_untried(endpoint: &Endpoint, now: Instant) {
+    if endpoint.standing().untried(now) {
+        endpoint.readmitted();
+    }
+}
 
 impl Readmission {
     /// If the ejection is over and nobody else opens a connection.

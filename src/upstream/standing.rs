@@ -99,6 +99,12 @@ impl Standing {
             .is_some()
     }
 
+    /// Takes it back without a trial; whether this call did it.
+    pub fn untried(&self, now: Instant) -> bool {
+        let now = self.millis(now);
+        self.change(|state| state.untried(now)).is_some()
+    }
+
     /// The request says nothing of the endpoint.
     pub fn trial_abandoned(&self) {
         self.change(State::trial_abandoned);

@@ -14,8 +14,8 @@ use bywash::routing::policy::upstream::{Algorithm, LoadBalancing, StickyCookie};
 use bywash::routing::snapshot::{EndpointState, Target};
 
 use super::balancing::{get_with, peers};
-use super::client::{Answer, get};
-use super::gateway::{Gateway, Setup, addresses};
+use super::client::{Answer, get, within};
+use super::gateway::{Gateway, SHORT, Setup, addresses};
 use super::https::{ask_over_tls, secured};
 
 /// Whoever has no cookie goes to the next endpoint in turn.
@@ -160,6 +160,32 @@ async fn a_client_moves_when_its_endpoint_is_ejected_and_not_for_an_answer() {
     let moved = browser.visit("/").await;
     assert_eq!((moved.answer.status, moved.failed), (200, 0));
     assert!(moved.pinned && moved.endpoint != own);
+}
+
+#[tokio::test]
+async fn clients_that_are_pinned_elsewhere_have_an_ejected_endpoint_connected_to() {
+    let [a, b] = &peers(Fault::Echo).await;
+    let mut policy = sticky();
+    policy.upstream_mut().outlier_detection.ejection.base = SHORT;
+    let gateway = Setup::to(&addresses(&[a, b]), policy).start();
+    let mut browser = Browser::new(&gateway);
+    let own = browser.visit("/").await.endpoint;
+    let (bad, left) = if a.address() == own { (a, b) } else { (b, a) };
+    bad.from_now_on(Fault::ResetAfterRequest);
+    let before = browser.cookie.clone();
+    while gateway.metric("bywash_upstream_ejections_total", "") < 1.0 {
+        browser.cookie.clone_from(&before);
+        browser.visit("/").await;
+    }
+    let failed = bad.connections();
+    bad.from_now_on(Fault::Echo);
+    within("a connection to it", async {
+        while bad.connections() == failed {
+            let visit = browser.visit("/").await;
+            assert_eq!((visit.answer.status, visit.endpoint), (200, left.address()));
+        }
+    })
+    .await;
 }
 
 /// It may be ejected again with the next answer.

@@ -155,6 +155,39 @@ fn a_half_open_endpoint_is_tried_with_any_request_but_one_that_belongs_elsewhere
 }
 
 #[test]
+fn pinned_clients_alone_bring_an_ejected_endpoint_back() {
+    for algorithm in ALGORITHMS {
+        let mut bench = Bench::of(3, algorithm);
+        bench.eject(1);
+        let members = bench.members();
+        let pinned = [bench.list[0].pin];
+        let own = Wish {
+            pins: &pinned,
+            may_try: true,
+            repeatable: true,
+            ..Wish::default()
+        };
+        let due = |bench: &mut Bench, seconds| {
+            bench.now = bench.start + Duration::from_secs(seconds);
+            let choice = bench.choice(&members, &own).unwrap();
+            assert_eq!(bench.position(&choice), 0);
+            assert!(choice.trial.is_none());
+            choice.due
+        };
+        assert!(due(&mut bench, 0).is_none());
+        assert!(due(&mut bench, 60).is_some());
+        // Nobody held it: the connection did not come about, and the next one is due later.
+        bench.list[1].endpoint.standing().hasten(bench.start);
+        let connecting = due(&mut bench, 120);
+        bench.list[1].endpoint.standing().connected(bench.now);
+        drop(connecting);
+        let is_back = |bench: &Bench| bench.list[1].endpoint.standing().is_closed();
+        assert!(due(&mut bench, 149).is_none() && !is_back(&bench));
+        assert!(due(&mut bench, 150).is_none() && is_back(&bench));
+    }
+}
+
+#[test]
 fn a_key_is_no_trial_for_an_endpoint_that_is_not_its_own() {
     let mut bench = Bench::of(3, ALGORITHMS[4].clone());
     let key = hash(b"ann");
