@@ -89,6 +89,12 @@ impl Load {
         waits.then(|| Pending(Arc::clone(self)))
     }
 
+    /// The same, however many wait: for what is being closed for it.
+    pub(super) fn further_pending(self: &Arc<Self>) -> Pending {
+        self.connections.wait_further();
+        Pending(Arc::clone(self))
+    }
+
     /// A connection that was in use is idle now.
     pub(super) fn freed(&self) {
         self.tell(self.connections.are_wanted());

@@ -135,13 +135,19 @@ impl Upstream {
         self.shared.load.further_connection()
     }
 
-    /// Lets a request wait for a connection.
+    /// Lets a request wait for a connection. What idles elsewhere is no load: where it makes room, that
+    /// is no waiting, however few may.
     ///
     /// # Errors
     /// When too many do.
     pub fn wait_for_connection(&self) -> Result<Pending, Cause> {
         let limits = self.policy().circuit_breaker.unwrap_or_default();
-        let pending = self.shared.load.pending(&limits);
+        let load = &self.shared.load;
+        let pending = load.pending(&limits);
+        let pending = pending.or_else(|| {
+            let makes_room = self.close_an_idle_one();
+            makes_room.then(|| load.further_pending())
+        });
         pending.ok_or_else(|| self.turn_away(BreakerLimit::Pending))
     }
 
@@ -168,13 +174,13 @@ impl Upstream {
         self.shared.load.background()
     }
 
-    /// Closes an idle connection of any worker, so that another may be opened, if there is one.
-    pub fn close_an_idle_one(&self) {
+    /// Closes an idle connection of any worker, so that another may be opened; whether there was one.
+    pub fn close_an_idle_one(&self) -> bool {
         let close = |set: &EndpointSet| {
             let mut members = set.usable().iter();
             members.any(|member| member.endpoint.close_an_idle_one())
         };
-        let _closed = self.with_set(close);
+        self.with_set(close).unwrap_or(false)
     }
 
     /// Whether its endpoints are known: a name must have been looked up.

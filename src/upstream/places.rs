@@ -42,6 +42,11 @@ impl Places {
         self.change_if(few, WAITING)
     }
 
+    /// Waits, however many do.
+    pub fn wait_further(&self) {
+        self.0.fetch_add(WAITING, Relaxed);
+    }
+
     /// Waits no longer; whether somebody else does.
     pub fn wait_no_longer(&self) -> bool {
         (self.0.fetch_sub(WAITING, Relaxed) - WAITING) << 32 != 0

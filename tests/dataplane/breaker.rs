@@ -6,7 +6,7 @@ use bywash::faults::script::{Script, Step, send};
 use bywash::faults::{Fault, Peer};
 use bywash::proxy::RuntimeKind;
 use bywash::routing::policy::Policy;
-use bywash::routing::policy::upstream::CircuitBreaker;
+use bywash::routing::policy::upstream::{Algorithm, CircuitBreaker};
 
 use super::client::{End, get, post, until, within};
 use super::gateway::{Gateway, SHORT, Setup, addresses};
@@ -140,6 +140,41 @@ async fn who_waits_in_vain_is_turned_away_and_never_sent() {
     assert_eq!((peer.connections(), peer.requests()), (1, 1));
     let turned_away = "bywash_requests_turned_away_total";
     assert_eq!(gateway.metric(turned_away, "maxConnections"), 1.0);
+}
+
+#[tokio::test]
+async fn nobody_waits_longer_for_a_connection_than_an_attempt_may_take() {
+    let peer = Peer::start(Fault::Echo).await.unwrap();
+    let gateway = Gateway::with(&[&peer], |policy| {
+        limit(|breaker| breaker.max_connections = 1)(policy);
+        policy.retry.per_try = Some(SHORT);
+    });
+    let mut tunnel = gateway.client().await;
+    tunnel.send(UPGRADE).await;
+    assert_eq!(tunnel.head().await.status, 101);
+    let (answer, entry) = gateway.outcome(get("/")).await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(entry.causes(), ["limit_reached"]);
+    assert!(entry.duration_ms < 5_000.0, "{entry:?}");
+}
+
+#[tokio::test]
+async fn where_nobody_may_wait_an_idle_connection_elsewhere_still_makes_room() {
+    let (one, two) = (
+        Peer::start(Fault::Echo).await.unwrap(),
+        Peer::start(Fault::Echo).await.unwrap(),
+    );
+    let gateway = Gateway::with(&[&one, &two], |policy| {
+        policy.upstream_mut().load_balancing.algorithm = Algorithm::RoundRobin;
+        limit(|breaker| {
+            breaker.max_connections = 1;
+            breaker.max_pending_requests = 0;
+        })(policy);
+    });
+    for _ in 0..10 {
+        gateway.ask(get("/")).await.described();
+    }
+    assert_eq!((one.requests(), two.requests()), (5, 5));
 }
 
 #[tokio::test]

@@ -87,7 +87,7 @@ impl Attempts<'_> {
             if let Some(found) = self.look(endpoint, reconnecting).await {
                 return Ok(found);
             }
-            self.upstream.close_an_idle_one();
+            let _told_when_it_is = self.upstream.close_an_idle_one();
             if timeout_at(deadline, freed).await.is_err() {
                 return Err(unsent(self.upstream.give_up_waiting()));
             }
