@@ -191,7 +191,8 @@ pub struct Retry {
         )
     )]
     pub on: Option<Vec<String>>,
-    /// Attempts in all, the first included: 1 means no retry. Default: 3.
+    /// Attempts in all, the first included; one on a kept connection that the endpoint was just closing
+    /// does not count. 1 means no retry: what was sent is not sent again, whatever ended it. Default: 3.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10))]
     pub attempts: Option<i32>,

@@ -103,6 +103,10 @@ pub(super) enum Next {
 pub(super) fn decide(policy: &Retry, failed: Failed, progress: Progress) -> Next {
     match stops_all(policy, failed, progress) {
         Some(stop) => Next::Stop(stop),
+        // A single attempt means that the request is sent once, whatever the connection was.
+        None if failed.stale && !failed.unsent && policy.attempts == 1 => {
+            Next::Stop(Stop::Attempts)
+        }
         None if failed.stale => Next::Reconnect,
         None => stops_another(policy, failed, progress).map_or(Next::Another, Next::Stop),
     }

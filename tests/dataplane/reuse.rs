@@ -37,6 +37,19 @@ async fn a_close_at_the_moment_of_reuse_is_not_seen_by_the_client() {
     }
 }
 
+#[tokio::test]
+async fn a_request_with_a_single_attempt_that_meets_a_close_at_reuse_is_sent_once() {
+    for fault in [Fault::CloseOnReuse, Fault::ResetOnReuse] {
+        let peer = Peer::start(fault).await.unwrap();
+        let gateway = Gateway::with(&[&peer], |policy| policy.retry.attempts = 1);
+        assert_eq!(gateway.outcome(get("/")).await.0.status, 200);
+        let (answer, entry) = gateway.outcome(get("/")).await;
+        assert_eq!(answer.status, 502, "{fault}");
+        assert_eq!(entry.causes().len(), 1, "{entry:?}");
+        assert_eq!(peer.connections(), 1, "{fault}");
+    }
+}
+
 /// Its bytes were out, so that nobody knows whether it was processed (RFC 9110 section 9.2.2).
 #[tokio::test]
 async fn a_post_that_meets_a_close_at_reuse_is_never_sent_twice() {

@@ -57,7 +57,8 @@ impl Attempts<'_> {
 
     /// What can be had at once.
     async fn look(&self, endpoint: &Endpoint, reconnecting: bool) -> Option<Found> {
-        let repeatable = self.progress.idempotent || self.policy.retry.non_idempotent;
+        let retry = &self.policy.retry;
+        let repeatable = retry.attempts > 1 && (self.progress.idempotent || retry.non_idempotent);
         let reuse = if repeatable {
             Reuse::Any
         } else {

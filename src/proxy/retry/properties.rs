@@ -25,7 +25,8 @@ struct Try {
 }
 
 fn policy() -> impl Strategy<Value = Retry> {
-    (1..=10_u8, any::<bool>(), 0..60_u64).prop_map(|(attempts, non_idempotent, within)| Retry {
+    let attempts = prop_oneof![Just(1), 1..=10_u8];
+    (attempts, any::<bool>(), 0..60_u64).prop_map(|(attempts, non_idempotent, within)| Retry {
         attempts,
         non_idempotent,
         within: Duration::from_secs(within),
@@ -107,6 +108,16 @@ proptest! {
     }
 
     #[test]
+    #[test]
+    fn a_single_attempt_is_sent_once((policy, _, tries) in tries()) {
+        prop_assume!(policy.attempts == 1);
+        let sent = |one: &&Try| {
+            let class = one.failed.cause.retry_class();
+            !one.failed.unsent && class != RetryClass::Unsent && !one.trial
+        };
+        prop_assert!(tries.iter().filter(sent).count() <= 1, "{tries:?}");
+    }
+
     fn attempts_are_never_exceeded((policy, _, tries) in tries()) {
         let counted = tries.iter().filter(|one| !one.failed.stale).count();
         // One for an endpoint's sake is free.

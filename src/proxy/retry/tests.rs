@@ -125,6 +125,30 @@ fn nothing_begins_that_could_do_no_more_than_connect() {
 }
 
 #[test]
+fn a_single_attempt_is_sent_once_whatever_the_connection_was() {
+    let policy = Retry {
+        attempts: 1,
+        ..Retry::default()
+    };
+    let stale = Failed {
+        stale: true,
+        ..failed(Cause::ConnectionClosed)
+    };
+    let progress = Progress {
+        attempts: 0,
+        ..first(true)
+    };
+    let next = |failed| decide(&policy, failed, progress);
+    assert_eq!(next(stale), Next::Stop(Stop::Attempts));
+    let unsent = Failed {
+        unsent: true,
+        ..stale
+    };
+    assert_eq!(next(unsent), Next::Reconnect);
+    assert_eq!(decide(&Retry::default(), stale, progress), Next::Reconnect);
+}
+
+#[test]
 fn a_new_connection_to_the_same_endpoint_needs_its_usual_time() {
     let stale = Failed {
         stale: true,
