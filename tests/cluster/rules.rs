@@ -121,6 +121,7 @@ fn wrong() -> Vec<Value> {
         json!({"healthCheck": {"http": {"path": "/a b"}}}),
         json!({"healthCheck": {"http": {"host": "a/b"}}}),
         json!({"healthCheck": {"http": {"expectedStatuses": ["399-200"]}}}),
+        json!({"healthCheck": {"http": {"expectedStatuses": []}}}),
         json!({"connectionPool": {"idleTimeout": "0s"}}),
         json!({"loadBalancing": {"algorithm": "ConsistentHash"}}),
         json!({"loadBalancing": {"consistentHash": {"source": "ClientAddress"}}}),

@@ -102,6 +102,15 @@ pub const HTTP_PROBE: &[Rule<HttpProbe>] = &[
         },
     },
     Rule {
+        cel: "!has(self.expectedStatuses) || self.expectedStatuses.size() > 0",
+        message: "expectedStatuses is empty, so that no answer would be good: list some, or leave it out \
+                  for 200-399",
+        holds: |probe| {
+            let ranges = probe.expected_statuses.as_ref();
+            ranges.is_none_or(|ranges| !ranges.is_empty())
+        },
+    },
+    Rule {
         cel: "!has(self.expectedStatuses) || self.expectedStatuses.all(range, range.size() == 3 || \
               range.substring(0, 3) <= range.substring(4))",
         message: "a range of statuses goes from the lower to the higher, such as 200-399",

@@ -78,6 +78,11 @@ fn a_rule_that_is_broken_is_told_where_it_applies() {
         broken[0].starts_with("spec.errorPages[1]: a range of statuses goes"),
         "{broken:?}"
     );
+    let none = refused(json!({"healthCheck": {"http": {"expectedStatuses": []}}}));
+    assert!(
+        none[0].starts_with("spec.healthCheck.http: expectedStatuses is empty"),
+        "{none:?}"
+    );
     let across = refused(json!({"timeouts": {"request": "1s"}, "retry": {"perTryTimeout": "2s"}}));
     assert!(
         across[0].starts_with("spec: retry.perTryTimeout is longer"),
