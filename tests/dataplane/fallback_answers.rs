@@ -79,6 +79,21 @@ async fn an_answer_that_was_followed_by_failures_alone_passes_whoever_gave_it() 
     assert_eq!((entry.fallback, entry.at_fallback()), (true, 2));
 }
 
+/// It cannot be kept while the fallback is asked, which is no reason not to ask it.
+#[tokio::test]
+async fn an_error_that_is_too_long_to_be_kept_is_followed_by_the_fallback_too() {
+    let long = "long".repeat(20_000);
+    let length = long.len();
+    let busy = format!("HTTP/1.1 503 Busy\r\ncontent-length: {length}\r\n\r\n{long}");
+    let own = endpoints(2, Script::answer(busy)).await;
+    let by = endpoints(1, Fault::Echo).await;
+    let (answer, entry) = before(&own, &by).outcome(get("/")).await;
+    assert_eq!((answer.status, entry.fallback), (200, true));
+    let by = endpoints(1, Fault::Refuse).await;
+    let (answer, entry) = before(&own, &by).outcome(get("/")).await;
+    assert_eq!((answer.status, entry.fallback), (503, false));
+}
+
 #[tokio::test]
 async fn where_the_fallback_fails_too_the_cause_is_the_upstreams_own() {
     let (own, by) = (

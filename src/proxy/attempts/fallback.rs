@@ -2,7 +2,7 @@
 //!
 //! It is asked with attempts of its own, under its own policy, for whatever may be sent again: its
 //! answer is the answer, whatever it says. Where it has none, the client gets what it would have got
-//! without it, the last answer of the upstream itself or the cause of its last failure, since that is
+//! without it, the last answer of the upstream itself (of one too long to be kept, its status) or the cause of its last failure, since that is
 //! what has to be repaired (or the client's own fault, if that came to light meanwhile).
 //!
 //! A request seldom comes so far, so that what is kept meanwhile stands on the heap and not in every
@@ -74,9 +74,10 @@ impl<'a> Attempts<'a> {
     /// Whether the upstream that stands in is asked after this.
     pub(super) fn falls_back(&self, miss: &Miss) -> bool {
         let in_time = self.clock.left().is_none_or(|left| left >= LEAST_TIME);
+        let uploads = |answer: &Answer| answer.lease.is_uploading();
         self.fallback.is_some()
             && in_time
-            && miss.answer.as_ref().is_none_or(said::is_readable)
+            && !miss.answer.as_ref().is_some_and(uploads)
             && may_fall_back(&self.policy.retry, miss.failed, self.progress)
     }
 

@@ -27,7 +27,7 @@ const WITHIN: Duration = Duration::from_secs(1);
 
 /// Whether an answer can be read while something else is tried. The next attempt takes the rest of an
 /// upload, with which this exchange breaks.
-pub(super) fn is_readable(answer: &Answer) -> bool {
+fn is_readable(answer: &Answer) -> bool {
     let least = answer.response.body().size_hint().lower();
     !answer.lease.is_uploading() && least <= MOST as u64
 }
