@@ -244,6 +244,8 @@ codes! {
     AmbiguousKey Warning,
     /// Another GatewayPolicy has the same target.
     PolicyConflict Error,
+    /// Two GatewayPolicies for the same requests set limits that cannot both be meant.
+    PolicyContradiction Warning,
     /// A GatewayPolicy names a target that does not exist.
     PolicyTargetNotFound Error,
     /// A GatewayPolicy has no target and no IngressClass names it.

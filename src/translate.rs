@@ -224,7 +224,7 @@ pub fn translate(objects: &Objects, settings: &Settings, last: &LastGood) -> Tra
         expiries: certificates.expiries(),
     };
     let certificates = certificates.finish();
-    let (policies, sections, pages) = policies.finish();
+    let (policies, sections, pages) = policies.finish(&mut findings);
     let mut ingresses: Vec<ObjectRef> = claims.into_iter().map(|claim| claim.object).collect();
     ingresses.sort();
     Translation {

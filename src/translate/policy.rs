@@ -5,7 +5,7 @@
 //! policies, one of each [`Level`], and each section is taken as a whole from the first that has it.
 //! Routes with the same policies share the resolved one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
@@ -25,6 +25,7 @@ use super::{ClassSource, Objects, Origin, Settings};
 
 mod attach;
 mod attached;
+mod contradictions;
 mod effective;
 mod limits;
 mod look_up;
@@ -34,6 +35,7 @@ mod standing_in;
 
 use attach::Targets;
 use attached::Attached;
+use contradictions::contradiction;
 pub use effective::effective;
 pub(super) use look_up::Unresolved;
 pub(super) use sections::{FallbackReference, Resolved, Sections, TlsReference, UPSTREAM_TLS};
@@ -71,6 +73,8 @@ pub(super) struct Policies<'a> {
     builtin: &'a Arc<Policy>,
     pages: Pages<'a>,
     resolved: HashMap<Vec<usize>, Resolved, FixedState>,
+    /// What a policy says that another, for the same route, leaves no room for.
+    contradictions: BTreeSet<(ObjectRef, String)>,
 }
 
 /// What a policy says, by policy: what a section that is wrong falls back to. One that was created anew is
@@ -92,6 +96,7 @@ impl<'a> Policies<'a> {
             builtin: &settings.policy,
             pages,
             resolved: HashMap::default(),
+            contradictions: BTreeSet::new(),
         };
         let defaults = parameters.map(|(namespace, name)| (namespace.as_str(), name.as_str()));
         let mut sorted: Vec<&GatewayPolicy> = objects.policies.iter().map(|it| &**it).collect();
@@ -151,6 +156,8 @@ impl<'a> Policies<'a> {
                 |it: &&Attached| format!("{}/{}", it.object.namespace, it.object.name).into();
             Arc::make_mut(&mut resolved.policy).origin = policies.iter().map(name).collect();
         }
+        let contradicts = contradiction(&policies, &resolved.policy);
+        self.contradictions.extend(contradicts);
         let mut about_tls = policies.iter();
         let about_tls = about_tls.find(|it| it.sections.has_tls() || it.is_wrong_about_tls());
         resolved.tls_is_wrong = about_tls.is_some_and(|it| it.is_wrong_about_tls());
@@ -176,7 +183,13 @@ impl<'a> Policies<'a> {
     }
 
     /// What became of each policy, sorted; and what each says, for the next translation.
-    pub(super) fn finish(self) -> (Vec<PolicyReport>, KnownSections, KnownPages) {
+    pub(super) fn finish(
+        self,
+        findings: &mut Findings,
+    ) -> (Vec<PolicyReport>, KnownSections, KnownPages) {
+        for (object, message) in &self.contradictions {
+            findings.add(object, Code::PolicyContradiction, message.clone());
+        }
         let mut reports: Vec<PolicyReport> = self.all.iter().map(|it| self.report(it)).collect();
         reports.sort_by(|a, b| a.object.cmp(&b.object));
         let known = self.all.into_iter();

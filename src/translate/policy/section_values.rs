@@ -130,7 +130,7 @@ impl Describe for TlsRedirect {
 }
 
 /// As the Gateway API writes durations, in the largest unit that fits.
-fn spell(duration: Duration) -> String {
+pub(super) fn spell(duration: Duration) -> String {
     let millis = duration.as_millis();
     match millis {
         _ if !millis.is_multiple_of(1000) || millis == 0 => format!("{millis}ms"),
