@@ -14,18 +14,24 @@ use bywash::routing;
 
 #[path = "../src/upstream/budget.rs"]
 mod budget;
+#[path = "../src/upstream/connect_time.rs"]
+mod connect_time;
 #[path = "../src/upstream/count.rs"]
 mod count;
 #[path = "../src/upstream/ejection.rs"]
 mod ejection;
 #[path = "../src/upstream/idling.rs"]
 mod idling;
+#[path = "../src/upstream/latency.rs"]
+mod latency;
+#[path = "../src/upstream/phantom.rs"]
+mod phantom;
 #[path = "../src/upstream/places.rs"]
 mod places;
 #[path = "../src/upstream/standing.rs"]
 mod standing;
 mod sync {
-    pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 }
 #[path = "../src/upstream/window.rs"]
 mod window;
@@ -36,9 +42,12 @@ use loom::sync::Arc;
 use loom::thread;
 
 use budget::Budget;
+use connect_time::ConnectTime;
 use count::Count;
 use ejection::Fault;
 use idling::Idling;
+use latency::Latency;
+use phantom::PhantomLoad;
 use places::Places;
 use routing::policy::RetryBudget;
 use routing::policy::upstream::OutlierDetection;
@@ -261,6 +270,95 @@ fn the_last_place_is_taken_once() {
         assert_eq!(both(&places, [take, take], start), 1);
         assert!(!places.leave());
         assert!(places.take(1));
+    });
+}
+
+/// What idles makes room, however few may wait.
+#[test]
+fn who_waits_beyond_the_limit_hears_of_the_place_that_is_left_for_it() {
+    let start = Instant::now();
+    loom::model(move || {
+        let places = Arc::new(Places::new());
+        assert!(places.take(1));
+        let wait = |places: &Places, _| {
+            assert!(!places.wait(0));
+            places.wait_further();
+            places.take(1)
+        };
+        let leave = |places: &Places, _| places.leave();
+        assert!(both(&places, [wait, leave], start) >= 1);
+        assert!(!places.wait_no_longer());
+    });
+}
+
+#[test]
+fn one_that_nobody_tried_is_taken_back_once_or_tried() {
+    let start = Instant::now();
+    loom::model(move || {
+        let standing = Arc::new(Standing::new(start));
+        standing.eject(&rules().ejection, start, 0.5);
+        let over = start + Duration::from_secs(9);
+        assert!(standing.connect(over));
+        standing.connected(over);
+        let take_back = |standing: &Standing, now| standing.untried(now);
+        let try_it = |standing: &Standing, now| standing.start_trial(true, now);
+        let late = over + Duration::from_secs(60);
+        assert_eq!(both(&standing, [take_back, try_it], late), 1);
+    });
+}
+
+/// Of samples at the same moment one may be lost, and never half of one.
+#[test]
+fn an_average_is_one_that_its_samples_make() {
+    let start = Instant::now();
+    loom::model(move || {
+        let latency = Arc::new(Latency::new(start));
+        let fast = |latency: &Latency, now| {
+            latency.success(Duration::from_millis(10), now);
+            true
+        };
+        let slow = |latency: &Latency, now| {
+            latency.success(Duration::from_millis(20), now);
+            true
+        };
+        both(&latency, [fast, slow], start);
+        let micros = latency.micros(start).unwrap();
+        assert!([10_000.0, 20_000.0].contains(&micros.round()), "{micros}");
+    });
+}
+
+#[test]
+fn of_two_failures_at_once_one_counts_at_least() {
+    let start = Instant::now();
+    loom::model(move || {
+        let load = Arc::new(PhantomLoad::new(start));
+        let add = |load: &PhantomLoad, now| {
+            load.add(1_000.0, now);
+            true
+        };
+        both(&load, [add, add], start);
+        let load = load.load(1_000.0, start);
+        assert!([1.0, 2.0].contains(&load), "{load}");
+    });
+}
+
+#[test]
+fn what_is_usual_is_one_of_what_was_seen() {
+    let start = Instant::now();
+    loom::model(move || {
+        let time = Arc::new(ConnectTime::default());
+        let fast = |time: &ConnectTime, _| {
+            time.took(Duration::from_millis(1));
+            true
+        };
+        let slow = |time: &ConnectTime, _| {
+            time.took(Duration::from_millis(9));
+            true
+        };
+        both(&time, [fast, slow], start);
+        let micros = time.usual().as_micros();
+        // One was the first; the other moves it by a step, or is lost.
+        assert!([1_000, 1_063, 9_000, 8_437].contains(&micros), "{micros}");
     });
 }
 

@@ -146,6 +146,7 @@ impl Drop for Pending {
 #[cfg(test)]
 mod tests {
     use futures::FutureExt as _;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -219,5 +220,38 @@ mod tests {
         drop(told);
         drop(first);
         second.freed().now_or_never().unwrap();
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_order_no_limit_is_exceeded_and_all_is_free_in_the_end(
+            steps in prop::collection::vec((0_u8..6, any::<prop::sample::Index>()), 0..200),
+        ) {
+            let load = load(1);
+            let (mut requests, mut connections, mut pending) = (Vec::new(), Vec::new(), Vec::new());
+            for (step, which) in steps {
+                match step {
+                    0 => requests.extend(load.request(&LIMITS)),
+                    1 => connections.extend(load.connection(Some(&LIMITS))),
+                    2 => pending.extend(load.pending(&LIMITS)),
+                    3 if !requests.is_empty() => {
+                        requests.swap_remove(which.index(requests.len()));
+                    }
+                    4 if !connections.is_empty() => {
+                        connections.swap_remove(which.index(connections.len()));
+                    }
+                    5 if !pending.is_empty() => {
+                        pending.swap_remove(which.index(pending.len()));
+                    }
+                    _ => {}
+                }
+                prop_assert!(requests.len() <= 3 && connections.len() <= 2 && pending.len() <= 1);
+            }
+            drop((requests, connections, pending));
+            let requests: Vec<_> = (0..4).filter_map(|_| load.request(&LIMITS)).collect();
+            let open: Vec<_> = (0..3).filter_map(|_| load.connection(Some(&LIMITS))).collect();
+            let waits: Vec<_> = (0..2).filter_map(|_| load.pending(&LIMITS)).collect();
+            prop_assert_eq!([requests.len(), open.len(), waits.len()], [3, 2, 1]);
+        }
     }
 }

@@ -5,8 +5,9 @@
 //! counting for as long as a successful one would typically have taken. It is a sum that decays with
 //! that time, which by Little's law settles where the requests in flight of a working endpoint do.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
+
+use super::sync::{AtomicU64, Ordering::Relaxed};
 
 /// A stamp that is at most this much ahead is from a worker that was faster, in microseconds.
 const AHEAD: u32 = 1_000_000;
@@ -61,32 +62,4 @@ fn decayed(packed: u64, now: u32, typical: f32) -> f32 {
     let age = now.wrapping_sub(stamp);
     let age = if age > u32::MAX - AHEAD { 0 } else { age };
     load * (-(age as f32) / typical.max(1.0)).exp()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn failures_at_a_steady_rate_weigh_as_much_as_successes_in_flight_would() {
-        let start = Instant::now();
-        let load = PhantomLoad::new(start);
-        // 1,000 a second for a second, where a success takes 10 ms: 10 in flight.
-        for i in 0..1_000 {
-            load.add(10_000.0, start + Duration::from_millis(i));
-        }
-        let settled = load.load(10_000.0, start + Duration::from_secs(1));
-        assert!((9.0..11.5).contains(&settled), "{settled}");
-    }
-
-    #[test]
-    fn the_load_is_gone_when_a_success_would_long_have_ended() {
-        let start = Instant::now();
-        let load = PhantomLoad::new(start);
-        load.add(10_000.0, start);
-        assert!(load.load(10_000.0, start) > 0.9);
-        assert!(load.load(10_000.0, start + Duration::from_millis(100)) < 0.001);
-    }
 }

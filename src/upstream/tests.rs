@@ -2,7 +2,11 @@
 //! a second time, with atomics that exist inside a model only.
 
 mod budget;
+mod connect_time;
+mod counts;
 mod ejection;
 mod idling;
+mod latency;
+mod phantom;
 mod standing;
 mod window;

@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::{
-    Failed, LEAST_TIME, Next, Progress, Time, breaks_off, can_wait, closes, decide, too_late,
+    Failed, LEAST_TIME, Next, Progress, Time, backoff, breaks_off, can_wait, closes, decide,
+    too_late,
 };
 use crate::failure::{Cause, RetryClass};
 use crate::routing::policy::Retry;
@@ -108,7 +109,6 @@ proptest! {
     }
 
     #[test]
-    #[test]
     fn a_single_attempt_is_sent_once((policy, _, tries) in tries()) {
         prop_assume!(policy.attempts == 1);
         let sent = |one: &&Try| {
@@ -118,6 +118,7 @@ proptest! {
         prop_assert!(tries.iter().filter(sent).count() <= 1, "{tries:?}");
     }
 
+    #[test]
     fn attempts_are_never_exceeded((policy, _, tries) in tries()) {
         let counted = tries.iter().filter(|one| !one.failed.stale).count();
         // One for an endpoint's sake is free.
@@ -160,6 +161,23 @@ proptest! {
         let elapsed = elapsed + wait;
         let left = left.map(|left| left.saturating_sub(wait));
         prop_assert_eq!(too_late(&policy, Time { elapsed, left }, connect), None);
+    }
+
+    #[test]
+    fn a_wait_is_at_most_its_step_and_its_step_at_most_the_longest(
+        (base, max) in (0..2_000_u64, 0..10_000_u64),
+        repeats in 1..40_u32,
+        random in 0.0..=1.0_f64,
+    ) {
+        let [backoff_base, backoff_max] = [base, max].map(Duration::from_millis);
+        let policy = Retry { backoff_base, backoff_max, ..Retry::default() };
+        let step = u128::from(base) << (repeats - 1);
+        let most = step.min(max.into());
+        prop_assert!(backoff(&policy, repeats, random).as_millis() <= most);
+        if repeats < 16 {
+            prop_assert_eq!(backoff(&policy, repeats, 1.0).as_millis(), most);
+        }
+        prop_assert_eq!(backoff(&policy, repeats, 0.0), Duration::ZERO);
     }
 
     #[test]
