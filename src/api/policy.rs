@@ -147,7 +147,8 @@ pub struct TargetRef {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Timeouts {
-    /// Until a connection to the endpoint stands. Default: 2s, which survives one lost SYN.
+    /// Until a connection to the endpoint stands, TLS included. Default: 2s, which survives one lost SYN
+    /// (RFC 6298 has it sent again after one second).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connect: Option<DurationText>,
     /// Between two writes of the request to the endpoint. Default: 60s.
@@ -167,11 +168,11 @@ pub struct Timeouts {
     pub tunnel: Option<DurationText>,
 }
 
-/// When another attempt follows a failed one.
 /// Said where the name of [`Retry::on`] is, or may be, read as a boolean (<https://yaml.org/type/bool.html>).
 pub const QUOTE_ON: &str = "write \"on\" in quotation marks, since many YAML readers, kubectl's among \
                             them, take the bare word for true";
 
+/// When another attempt follows a failed one.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Retry {
@@ -204,12 +205,13 @@ pub struct Retry {
     /// No new attempt starts later than this after the request. Default: 30s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub within: Option<DurationText>,
-    /// The wait before an endpoint that this request has tried already; one not yet tried is tried at
-    /// once.
+    /// The wait before an endpoint that this request has tried already: random, between nothing and a
+    /// step that doubles with each try (full jitter, as Envoy has it). One not yet tried is tried at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backoff: Option<Backoff>,
-    /// How many retries of requests that were sent the upstream may cost, over all its requests;
-    /// those of requests that were never sent are free.
+    /// How many retries of requests that were sent the upstream may cost, over all its requests: each
+    /// takes a token from a bucket (as in Finagle and Linkerd), and what is not used is forgotten over ten
+    /// seconds. Those of requests that were never sent are free.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<RetryBudget>,
     /// Whether POST and PATCH are retried after bytes of them were sent, although the application may

@@ -12,12 +12,22 @@ pub const LONGEST_ORIGIN: usize = 600;
 /// The longest text of the values of a section.
 pub const LONGEST_VALUES: usize = 8192;
 
+/// The greatest generation: what every JSON reader has exactly.
+const MOST_GENERATIONS: i64 = (1 << 53) - 1;
+
+/// More endpoints, or targets, than there are.
+const MOST: i64 = 1_000_000_000;
+
+/// The longest time of the form RFC 3339 has.
+const LONGEST_TIME: usize = 64;
+
 /// What became of a policy.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayPolicyStatus {
     /// The generation of the policy that this is about; -1 until anybody has looked at it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = MOST_GENERATIONS))]
     pub observed_generation: Option<i64>,
     /// Accepted: it could be understood and its targets are its own. ResolvedRefs: what it names
     /// exists. Programmed: every replica serves requests by it. Ready: all three. Stalled: only its
@@ -32,6 +42,7 @@ pub struct GatewayPolicyStatus {
     pub ancestors: Option<Vec<Ancestor>>,
     /// For how many more targets there was no room in the list.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = MOST))]
     pub ancestors_left_out: Option<i64>,
 }
 
@@ -53,10 +64,11 @@ pub struct Condition {
     #[schemars(length(max = LONGEST_MESSAGE))]
     pub message: String,
     /// Since when.
-    #[schemars(extend("format" = "date-time"))]
+    #[schemars(length(max = LONGEST_TIME), extend("format" = "date-time"))]
     pub last_transition_time: String,
     /// The generation of the policy that this is about.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = MOST_GENERATIONS))]
     pub observed_generation: Option<i64>,
 }
 
@@ -91,13 +103,13 @@ pub struct UpstreamStatus {
     #[schemars(length(max = 512))]
     pub name: String,
     /// Endpoints that requests may use.
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = MOST))]
     pub ready: i64,
     /// Of those, the ones left out for now because of what was observed.
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = MOST))]
     pub ejected: i64,
     /// Endpoints left out because their health check fails.
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = MOST))]
     pub probed_down: i64,
     /// Why the last request failed there, and when.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,7 +124,7 @@ pub struct LastFailure {
     #[schemars(length(max = 63))]
     pub reason: String,
     /// When.
-    #[schemars(extend("format" = "date-time"))]
+    #[schemars(length(max = LONGEST_TIME), extend("format" = "date-time"))]
     pub time: String,
 }
 

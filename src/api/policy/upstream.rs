@@ -23,7 +23,8 @@ pub struct OutlierDetection {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), inner(range(min = 400, max = 599)))]
     pub statuses: Option<Vec<i32>>,
-    /// For how long, and how many at once.
+    /// For how long, and how many at once: each further time in a row twice as long, a fifth more or less,
+    /// and one time less for each minute in which it worked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ejection: Option<Ejection>,
 }
@@ -49,7 +50,7 @@ pub struct FailurePercent {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Ejection {
-    /// The first time. Default: 5s.
+    /// The first time; each further time in a row twice as long, a fifth more or less. Default: 5s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<DurationText>,
     /// At most. Default: 300s.
@@ -152,7 +153,8 @@ pub struct CircuitBreaker {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000000))]
     pub max_connections: Option<i32>,
-    /// Requests that wait for a connection. Default: 1024.
+    /// Requests that wait for a connection; those for which one that idles elsewhere is closed wait in any
+    /// case. Default: 1024.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000000))]
     pub max_pending_requests: Option<i32>,
@@ -187,7 +189,8 @@ pub struct LoadBalancing {
     /// Among those that are usable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub algorithm: Option<Algorithm>,
-    /// What is hashed; with ConsistentHash only.
+    /// What is hashed, to the endpoint with the highest hash of both (rendezvous hashing); with
+    /// ConsistentHash only. A request that does not carry it goes where PeakEwma sends it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub consistent_hash: Option<ConsistentHash>,
     /// A cookie by which a client comes back to its endpoint for as long as that is usable. Default:
