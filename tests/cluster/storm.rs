@@ -281,13 +281,15 @@ impl Storm {
         }
     }
 
-    /// The replicas that have written anything.
+    /// The replicas that have written anything but their own reports.
     async fn writers(&self) -> Vec<String> {
         let mut writers = Vec::new();
         for (number, replica) in self.replicas.iter().enumerate() {
             let metrics = replica.probe("/metrics").await.unwrap().body;
-            let mut lines = metrics.lines();
-            if lines.any(|line| line.starts_with("bywash_status_writes_total{")) {
+            let mut lines = metrics
+                .lines()
+                .filter(|line| line.starts_with("bywash_status_writes_total{"));
+            if lines.any(|line| !line.contains("kind=\"ConfigMap\"")) {
                 writers.push(format!("bywash-{number}"));
             }
         }
