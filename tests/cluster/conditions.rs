@@ -18,11 +18,11 @@ use crate::wait::{SOON, eventually};
 
 trials![; alone: what_one_replica_sees_stands_on_the_resources_until_it_is_repaired];
 
-/// From the first failure to the condition: 10 s, and what a debug build on a slow machine takes more.
-pub(crate) const TOLD: Duration = Duration::from_secs(15);
+/// From the first failure to the condition.
+pub(crate) const TOLD: Duration = Duration::from_secs(10);
 
-/// From the repair to the end of the condition: 30 s, and what a debug build on a slow machine takes more.
-pub(crate) const CLEARED: Duration = Duration::from_secs(35);
+/// From the repair to the end of the condition.
+pub(crate) const CLEARED: Duration = Duration::from_secs(30);
 
 /// A replica with a Pod of its name, which owns its report.
 pub(crate) async fn replica(shop: &Tenant, name: &str) -> Replica {
