@@ -128,7 +128,8 @@ pub(super) fn failure(
     if let Some(seconds) = retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if asked.http1 && cause.blame() == Blame::Client && cause != Cause::NoRoute {
+    let in_order = matches!(cause, Cause::NoRoute | Cause::CallerDeadline);
+    if asked.http1 && cause.blame() == Blame::Client && !in_order {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response

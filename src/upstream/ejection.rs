@@ -249,16 +249,16 @@ impl State {
         }
     }
 
-    /// Half-open: a request ended without saying anything of the endpoint.
-    pub fn trial_abandoned(self) -> Option<Self> {
+    /// Half-open: a request ended without saying anything of the endpoint. That one came counts.
+    pub fn trial_abandoned(self, now: u64) -> Option<Self> {
         match self {
             Self::Trying {
-                since,
                 ejections,
                 successes,
                 busy: true,
+                ..
             } => Some(Self::Trying {
-                since,
+                since: now.min(LATEST_MS),
                 ejections,
                 successes,
                 busy: false,

@@ -157,7 +157,7 @@ impl Trial {
 impl Drop for Trial {
     fn drop(&mut self) {
         if !self.settled {
-            self.endpoint.standing().trial_abandoned();
+            self.endpoint.standing().trial_abandoned(Instant::now());
         }
     }
 }

@@ -106,8 +106,9 @@ impl Standing {
     }
 
     /// The request says nothing of the endpoint.
-    pub fn trial_abandoned(&self) {
-        self.change(State::trial_abandoned);
+    pub fn trial_abandoned(&self, now: Instant) {
+        let now = self.millis(now);
+        self.change(|state| state.trial_abandoned(now));
     }
 
     /// The request got its answer; whether the endpoint is back with it.

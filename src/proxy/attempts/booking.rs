@@ -178,7 +178,9 @@ impl<'a> Attempts<'a> {
             }
         }
         let stops = matches!(next, Next::Stop(_));
+        let booked = std::mem::replace(&mut miss.failed, failed);
         miss.falls_back = stops && self.falls_back(miss);
+        miss.failed = booked;
         let followed = !stops || miss.falls_back;
         // The answer that a client gets in the end was not a failed attempt.
         let given = !followed && miss.answer.is_some();

@@ -10,7 +10,7 @@
 
 use std::time::Instant;
 
-use crate::failure::{Blame, Cause};
+use crate::failure::{Blame, Cause, ClientFault};
 use crate::report::outcome::{Attempt, Followed, Stop};
 
 use super::super::affinity::Affinity;
@@ -105,7 +105,12 @@ impl<'a> Attempts<'a> {
         };
         let Err(cause) = asked else { return asked };
         upstream.hasten(Instant::now());
-        let clients = cause.blame() == Blame::Client;
+        // Only what was wrong with the client's own message, not what it asked of the fallback in vain.
+        let in_vain = matches!(
+            cause,
+            Cause::CallerDeadline | Cause::BadRequest(ClientFault::Upgrade)
+        );
+        let clients = cause.blame() == Blame::Client && !in_vain;
         // What the fallback said before it failed is still its answer.
         if clients || self.said.is_none() {
             self.instead = None;

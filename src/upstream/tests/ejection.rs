@@ -72,7 +72,10 @@ fn it_comes_back_by_a_connection_and_two_requests_one_at_a_time() {
     let half_open = connecting.connected(5_000).unwrap();
     let busy = half_open.start_trial(true, 5_000).unwrap();
     assert_eq!(busy.start_trial(true, 99_000), None);
-    assert_eq!(busy.trial_abandoned(), Some(half_open));
+    assert_eq!(busy.trial_abandoned(5_000), Some(half_open));
+    let tried_in_vain = busy.trial_abandoned(34_999).unwrap();
+    assert!(half_open.untried(35_000).is_some());
+    assert_eq!(tried_in_vain.untried(64_998), None);
     let once = busy.trial_succeeded(6_000).unwrap();
     assert!(!once.is_closed());
     let twice = once.start_trial(true, 6_000).unwrap();
