@@ -115,7 +115,11 @@ impl Speaker<'_> {
             ancestors: (!silent).then_some(ancestors),
             ancestors_left_out: i64::try_from(left_out).ok().filter(|it| *it > 0 && !silent),
         };
-        (!is_said((&wanted, has), standing)).then_some(wanted)
+        let speaks = Speaks {
+            has,
+            shared: !others.is_empty(),
+        };
+        (!is_said((&wanted, speaks), standing)).then_some(wanted)
     }
 
     /// Whether entries of others are about an older generation.
@@ -329,21 +333,34 @@ fn is_behind(ancestor: &Ancestor, generation: i64) -> bool {
     !conditions.any(|it| it.observed_generation.is_some_and(|of| of >= generation))
 }
 
+/// Of whom an installation speaks.
+#[derive(Clone, Copy)]
+struct Speaks {
+    /// It has a target of the policy.
+    has: bool,
+    /// Others speak of the policy, too.
+    shared: bool,
+}
+
 /// Whether the policy says already what is wanted, and nothing of ours beyond it. Of a policy in which
 /// nobody has a target another installation may say the same in other words.
-fn is_said((wanted, has): (&GatewayPolicyStatus, bool), standing: Standing<'_>) -> bool {
+fn is_said((wanted, speaks): (&GatewayPolicyStatus, Speaks), standing: Standing<'_>) -> bool {
     let current = standing.status;
     if wanted.ancestors.is_some() && wanted.ancestors != current.ancestors {
         return false;
     }
-    if wanted.ancestors.is_some() && wanted.ancestors_left_out != current.ancestors_left_out {
+    // There is one number for all: where others speak too, theirs is not ours to lower.
+    let left_out = |it: &GatewayPolicyStatus| it.ancestors_left_out.unwrap_or(0);
+    let (ours, known) = (left_out(wanted), left_out(current));
+    let is_counted = ours == known || (speaks.shared && ours < known);
+    if wanted.ancestors.is_some() && !is_counted {
         return false;
     }
     let Some(conditions) = &wanted.conditions else {
         return standing.ours == Share::Nothing;
     };
     let known = current.conditions.as_deref().unwrap_or_default();
-    let is_known = |it: &Condition| match has || standing.ours == Share::Words {
+    let is_known = |it: &Condition| match speaks.has || standing.ours == Share::Words {
         true => known.contains(it),
         false => known.iter().any(|known| says_the_same(known, it)),
     };

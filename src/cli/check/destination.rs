@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use k8s_openapi::api::core::v1::{Service, ServiceSpec};
+use k8s_openapi::api::core::v1::{Service, ServicePort as K8sPort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::routing::snapshot::ServicePort;
@@ -36,8 +36,12 @@ fn behind(spec: &ServiceSpec, number: u16) -> String {
     if spec.type_.as_deref() == Some("ExternalName") {
         return format!("host {}", spec.external_name.as_deref().unwrap_or_default());
     }
-    let mut ports = spec.ports.iter().flatten();
-    let port = ports.find(|port| port.port == i32::from(number));
+    let all = spec.ports.as_deref().unwrap_or_default();
+    let of = |port: &&K8sPort| port.port == i32::from(number);
+    let tcp = |port: &&K8sPort| port.protocol.as_deref().is_none_or(|it| it == "TCP");
+    // One number may be two ports, and HTTP goes over TCP.
+    let port = all.iter().filter(tcp).find(of);
+    let port = port.or_else(|| all.iter().find(of));
     let target = match port.and_then(|port| port.target_port.as_ref()) {
         Some(IntOrString::Int(number)) => number.to_string(),
         Some(IntOrString::String(name)) => name.clone(),

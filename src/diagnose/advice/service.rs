@@ -39,7 +39,8 @@ fn unknown(it: &Situation<'_>) -> Advice {
     };
     let ports = ports(it, service);
     // With ports of its own it is found out first that it has not this one.
-    let has_it = service.ports.is_empty() || it.service_port().is_some();
+    let is_open = service.ports.is_empty() && it.port_number().is_some();
+    let has_it = is_open || it.service_port().is_some();
     if let Some(name) = service.external_name.as_deref().filter(|_| has_it) {
         if Hostname::try_new(name).is_err() || name.parse::<Ipv4Addr>().is_ok() {
             return no_name(it, name);

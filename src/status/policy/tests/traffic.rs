@@ -106,7 +106,16 @@ fn where_there_is_no_room_what_others_say_is_not_left_out() {
             let ancestors = status.ancestors.iter().flatten();
             ancestors.filter(|it| it.controller_name == name).count()
         };
-        (of(ours), of(others), status.ancestors_left_out)
+        let counts = (of(ours), of(others), status.ancestors_left_out);
+        // The others have room for all of theirs, and leave it at that.
+        let written = GatewayPolicyStatus {
+            conditions: status.conditions.or(before.conditions),
+            observed_generation: status.observed_generation.or(before.observed_generation),
+            ..status
+        };
+        let now = standing(&written, others < ours);
+        assert!(speaker(others, NOW).wanted(&theirs, now).is_none());
+        counts
     };
     assert_eq!(said("a", "b"), (13, 3, Some(7)));
     assert_eq!(said("b", "a"), (13, 3, Some(7)));

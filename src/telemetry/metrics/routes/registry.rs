@@ -103,7 +103,10 @@ impl Routes {
 
     /// How the requests of each route that is still held ended so far.
     pub(in crate::telemetry::metrics) fn traffic(&self) -> Vec<(RouteLabels, Traffic)> {
-        let (live, _) = self.live();
+        let mut known = self.known();
+        known.retire();
+        let live: Vec<_> = known.routes.values().map(Arc::clone).collect();
+        drop(known);
         live.iter()
             .map(|route| (route.labels.clone(), route.traffic()))
             .collect()
