@@ -1,7 +1,5 @@
 //! The demonstration, as anybody would run it first.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::process::Command;
 
 #[test]
