@@ -135,20 +135,21 @@ impl Upstream {
         self.shared.load.further_connection()
     }
 
-    /// Lets a request wait for a connection. What idles elsewhere is no load: where it makes room, that
-    /// is no waiting, however few may.
+    /// Lets a request wait for a connection, and tells whether one is being closed for it. What idles
+    /// elsewhere is no load: where it makes room, that is no waiting, however few may.
     ///
     /// # Errors
     /// When too many do.
-    pub fn wait_for_connection(&self) -> Result<Pending, Cause> {
+    pub fn wait_for_connection(&self) -> Result<(Pending, bool), Cause> {
         let limits = self.policy().circuit_breaker.unwrap_or_default();
         let load = &self.shared.load;
-        let pending = load.pending(&limits);
-        let pending = pending.or_else(|| {
-            let makes_room = self.close_an_idle_one();
-            makes_room.then(|| load.further_pending())
-        });
-        pending.ok_or_else(|| self.turn_away(BreakerLimit::Pending))
+        if let Some(pending) = load.pending(&limits) {
+            return Ok((pending, false));
+        }
+        match self.close_an_idle_one() {
+            true => Ok((load.further_pending(), true)),
+            false => Err(self.turn_away(BreakerLimit::Pending)),
+        }
     }
 
     /// A request has waited in vain for a connection.

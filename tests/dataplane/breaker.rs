@@ -178,6 +178,26 @@ async fn where_nobody_may_wait_an_idle_connection_elsewhere_still_makes_room() {
 }
 
 #[tokio::test]
+async fn one_idle_connection_is_closed_for_one_request() {
+    let peers = [(); 3].map(|()| Peer::start(Fault::Echo));
+    let peers = futures::future::try_join_all(peers).await.unwrap();
+    let peers: Vec<&Peer> = peers.iter().collect();
+    let gateway = Gateway::with(&peers, |policy| {
+        policy.upstream_mut().load_balancing.algorithm = Algorithm::RoundRobin;
+        limit(|breaker| {
+            breaker.max_connections = 2;
+            breaker.max_pending_requests = 0;
+        })(policy);
+    });
+    for _ in 0..12 {
+        gateway.ask(get("/")).await.described();
+    }
+    // Of three endpoints in turn two are connected: one request in three finds a connection.
+    let opened: usize = peers.iter().map(|peer| peer.connections()).sum();
+    assert!(opened <= 10, "{opened} connections for 12 requests");
+}
+
+#[tokio::test]
 async fn an_idle_connection_to_one_endpoint_makes_room_for_one_to_another() {
     let (one, two) = (
         Peer::start(Fault::Echo).await.unwrap(),

@@ -74,7 +74,8 @@ impl Attempts<'_> {
     /// Waits for a connection, as long as for a response: another endpoint would be no better, since
     /// the limit is that of the upstream.
     async fn wait(&self, endpoint: &Endpoint, reconnecting: bool) -> Result<Found, Miss> {
-        let pending = self.upstream.wait_for_connection().map_err(unsent)?;
+        let waits = self.upstream.wait_for_connection().map_err(unsent)?;
+        let (pending, mut room_is_made) = waits;
         let within = self.clock.left().unwrap_or(self.policy.timeouts.request);
         let within = self.clock.per_try().map_or(within, |it| within.min(it));
         let deadline = (Instant::now() + within).into();
@@ -88,7 +89,9 @@ impl Attempts<'_> {
             if let Some(found) = self.look(endpoint, reconnecting).await {
                 return Ok(found);
             }
-            let _told_when_it_is = self.upstream.close_an_idle_one();
+            if !std::mem::take(&mut room_is_made) {
+                let _told_when_it_is = self.upstream.close_an_idle_one();
+            }
             if timeout_at(deadline, freed).await.is_err() {
                 return Err(unsent(self.upstream.give_up_waiting()));
             }
