@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::admin::processed::Processed;
 use crate::diagnose::answer_times::AnswerTimes;
 use crate::diagnose::generations::{self, Generations, Silent};
-use crate::diagnose::judge::{Judge, Judged, RECENT, Scene};
+use crate::diagnose::judge::{Judge, Judged, Known, RECENT, Scene};
 use crate::diagnose::merge::{Merged, Routes};
 use crate::diagnose::replica::{Gist, STALE, Teller, fit};
 use crate::diagnose::window::{Reading, Windows};
@@ -103,7 +103,7 @@ struct Memory {
     generations: Generations,
     silent: Silent,
     judge: Option<Judge>,
-    facts: HashMap<(String, String), Facts>,
+    facts: Known,
     asked: HashMap<(String, String), Instant>,
 }
 
@@ -125,7 +125,7 @@ pub(super) async fn run(mut sight: Sight, place: Place, audience: Audience) {
                 None => return,
             },
             Some((service, found)) = facts.recv() => {
-                memory.facts.insert(service, found);
+                memory.facts.insert(service, (memory.now(), found));
             }
             _ = ticks.tick() => memory.look(&sight, &place, (&audience, &ask)),
         }
@@ -159,7 +159,7 @@ impl Memory {
             generations: Generations::default(),
             silent: Silent::default(),
             judge: None,
-            facts: HashMap::new(),
+            facts: Known::new(),
             asked: HashMap::new(),
         }
     }

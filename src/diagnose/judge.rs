@@ -51,16 +51,19 @@ pub struct Scene<'a> {
     pub policies: &'a [PolicyReport],
     /// For how long connections to upstreams may idle.
     pub idle_timeouts: &'a BTreeMap<String, Duration>,
-    /// What is known of Services, by namespace and name.
-    pub facts: &'a HashMap<(String, String), Facts>,
+    /// What is known of Services.
+    pub facts: &'a Known,
 }
+
+/// What was found out of Services, by namespace and name, and when: by the clock of [`Scene::now`], since
+/// that of the machine may be set.
+pub type Known = HashMap<(String, String), (u64, Facts)>;
 
 impl Scene<'_> {
     /// Whether recent facts are known of a Service.
     fn knows(&self, service: &(String, String)) -> bool {
-        let facts = self.facts.get(service);
-        let read = facts.and_then(|facts| u64::try_from(facts.at.as_second()).ok());
-        read.is_some_and(|read| self.now <= read + RECENT)
+        let found = self.facts.get(service);
+        found.is_some_and(|(at, _)| self.now <= at + RECENT)
     }
 }
 

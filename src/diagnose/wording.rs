@@ -146,7 +146,7 @@ impl Trouble {
         let service = problem.upstream.as_ref();
         let service = service.map(|it| (it.namespace.to_string(), it.name.to_string()));
         let facts = match &service {
-            Some(service) => scene.facts.get(service),
+            Some(service) => scene.facts.get(service).map(|(_, facts)| facts),
             None => Some(&nothing),
         };
         if let Some(facts) = facts {

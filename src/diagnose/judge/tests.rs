@@ -18,7 +18,7 @@ const START: u64 = 1_763_998_923;
 struct Shop {
     judge: Judge,
     now: u64,
-    facts: HashMap<(String, String), Facts>,
+    facts: Known,
     /// How old these are, in seconds.
     age: u64,
     ready: u32,
@@ -44,7 +44,7 @@ impl Shop {
         Self {
             judge: Judge::new(seeds),
             now: START,
-            facts: HashMap::from([(service, Facts::default())]),
+            facts: Known::from([(service, (START, Facts::default()))]),
             age: 0,
             ready: 2,
             reused: false,
@@ -103,9 +103,8 @@ impl Shop {
             ready: self.ready,
             ..UpstreamReport::default()
         }];
-        let read = i64::try_from(self.now - self.age).unwrap();
-        for facts in self.facts.values_mut() {
-            facts.at = jiff::Timestamp::from_second(read).unwrap();
+        for (at, _) in self.facts.values_mut() {
+            *at = self.now - self.age;
         }
         let keys = [key()];
         let scene = Scene {
