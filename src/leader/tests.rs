@@ -3,6 +3,7 @@ use kube::Config;
 
 use super::*;
 
+#[expect(dead_code, reason = "the election needs a part of it")]
 #[path = "../stores/fake_api.rs"]
 #[expect(clippy::duplicate_mod, reason = "the election knows no other module")]
 mod fake_api;

@@ -1,10 +1,10 @@
 //! Writing to a cluster what is wanted and not there yet.
 //!
-//! One task plans and writes, one write at a time. It sleeps until objects or findings change, a
+//! One task plans and writes, several objects at once (`writes`). It sleeps until objects or findings change, a
 //! write is due, or a while has passed; it plans anew at most five times a second, however much
 //! changes. What was written is remembered until the watch shows it, so that nothing is written
 //! twice; another party that undoes it over and over is answered ever more slowly (`memory`). A replica
-//! that is not the leader forgets all of it: whoever leads next looks for itself.
+//! that is not the leader any more ends what it has begun and forgets all of it: whoever leads next looks for itself.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -18,6 +18,7 @@ use tracing::{debug, warn};
 
 use memory::Memory;
 use policies::Policies;
+use writes::{Write, Writes, Written};
 
 use super::queue::{Bucket, Queue};
 use super::wanted::{self, AddressChange, Notes};
@@ -29,6 +30,7 @@ use crate::stores::writer::{EventRecord, WriteError, Writer};
 
 mod memory;
 mod policies;
+mod writes;
 
 /// The least time between two plans.
 const PLAN: Duration = Duration::from_millis(200);
@@ -106,6 +108,7 @@ pub async fn run(
     let mut reporter = Reporter::new(settings, source.clone(), writer);
     loop {
         if !*leading.borrow_and_update() {
+            reporter.finish().await;
             reporter.forget();
             if leading.changed().await.is_err() {
                 return;
@@ -124,11 +127,15 @@ pub async fn run(
                 reporter.stale = true;
                 changed.is_err()
             }
+            Some(written) = reporter.writes.next() => {
+                reporter.settle(written);
+                false
+            }
             () = sleep_until(wake) => {
                 if reporter.observed.is_none() || reporter.judged.is_none() {
                     reporter.see(&mut inputs);
                 }
-                reporter.act().await;
+                reporter.act();
                 false
             }
         };
@@ -171,6 +178,7 @@ struct Reporter {
     stale: bool,
     planned: Option<Instant>,
     queue: Queue<Topic>,
+    writes: Writes,
     addresses: BTreeMap<ObjectRef, AddressChange>,
     notes: Notes,
     written: Memory<AddressChange>,
@@ -192,6 +200,7 @@ impl Reporter {
             stale: true,
             planned: None,
             queue: Queue::new(),
+            writes: Writes::new(),
             addresses: BTreeMap::new(),
             notes: Notes::new(),
             written: Memory::new(),
@@ -210,6 +219,13 @@ impl Reporter {
         self.stale = true;
     }
 
+    /// Waits for what is under way.
+    async fn finish(&mut self) {
+        while let Some(written) = self.writes.next().await {
+            self.settle(written);
+        }
+    }
+
     fn forget(&mut self) {
         self.queue.set(BTreeMap::new());
         self.written.clear();
@@ -223,24 +239,28 @@ impl Reporter {
     fn wake(&mut self, now: Instant) -> Instant {
         let pause = if self.stale { PLAN } else { IDLE };
         let plan = self.planned.map_or(now, |planned| planned + pause);
-        let write = self
-            .queue
-            .next_due()
-            .map(|due| due.max(self.bucket.ready(now)));
+        let due = self.queue.next_due().filter(|_| self.writes.have_room());
+        let write = due.map(|due| due.max(self.bucket.ready(now)));
         write.map_or(plan, |write| write.min(plan))
     }
 
-    /// Plans or writes, whichever is due.
-    async fn act(&mut self) {
+    /// Plans or begins to write, whichever is due.
+    fn act(&mut self) {
         let now = Instant::now();
         let pause = if self.stale { PLAN } else { IDLE };
         if self.planned.is_none_or(|planned| now >= planned + pause) {
             self.plan(now);
-        } else if let Some(topic) = self.queue.next(now, Topic::explains)
+        } else if self.writes.have_room()
+            && let Some(topic) = self.queue.next(now, Topic::explains)
             && self.bucket.take(now)
         {
-            let result = self.write(&topic).await;
-            self.settle(topic, result);
+            match self.wanted(&topic) {
+                Some(write) => {
+                    self.queue.begun(&topic);
+                    self.writes.begin(write, &self.writer);
+                }
+                None => self.queue.done(&topic),
+            }
         }
     }
 
@@ -305,46 +325,28 @@ impl Reporter {
         })
     }
 
-    async fn write(&mut self, topic: &Topic) -> Result<(), WriteError> {
-        match topic {
+    /// The write that is wanted about this; absent once its object is gone.
+    fn wanted(&self, topic: &Topic) -> Option<Write> {
+        Some(match topic {
             Topic::Addresses(ingress) => {
-                let Some(change) = self.addresses.get(ingress).cloned() else {
-                    return Ok(());
-                };
-                match &change {
-                    AddressChange::Publish(addresses) => {
-                        self.writer.publish(ingress, addresses).await?;
-                    }
-                    AddressChange::Withdraw => self.writer.withdraw(ingress).await?,
-                }
-                debug!(%ingress, ?change, "addresses written");
-                if self.written.remember(ingress, change, Instant::now()) {
-                    warn!(%ingress, "somebody else keeps writing other addresses here: writing ours less often");
-                }
+                Write::Addresses(ingress.clone(), self.addresses.get(ingress)?.clone())
             }
             Topic::Policy(policy) => {
-                if let Some(status) = self.policies.wanted(policy).cloned() {
-                    self.writer.tell(policy, &status).await?;
-                    debug!(%policy, "status written");
-                    self.policies.remember(policy, &status);
-                }
+                let status = self.policies.wanted(policy)?.clone();
+                Write::Policy(policy.clone(), Box::new(status))
             }
-            Topic::Event(object, reason) => {
-                let key = (object.clone(), *reason);
-                if let Some(record) = self.record(&key) {
-                    self.writer.record(&record).await?;
-                    let at = Instant::now();
-                    self.said.insert(key, Said { record, at });
-                }
-            }
-        }
-        Ok(())
+            Topic::Event(object, reason) => Write::Event(self.record(&(object.clone(), *reason))?),
+        })
     }
 
-    fn settle(&mut self, topic: Topic, result: Result<(), WriteError>) {
+    fn settle(&mut self, Written { write, result }: Written) {
         let now = Instant::now();
+        let topic = write.topic();
+        // Since it began, something else may have become wanted.
+        self.stale = true;
         let Err(error) = result else {
-            return self.queue.done(&topic);
+            self.queue.done(&topic);
+            return self.remember(write, now);
         };
         let at_least = match &error {
             WriteError::Gone => return self.queue.done(&topic),
@@ -358,6 +360,26 @@ impl Reporter {
             "the status could not be written; trying again later"
         );
         self.queue.failed(&topic, now, at_least);
+    }
+
+    /// This was written: the watch will show it.
+    fn remember(&mut self, write: Write, now: Instant) {
+        match write {
+            Write::Addresses(ingress, change) => {
+                debug!(%ingress, ?change, "addresses written");
+                if self.written.remember(&ingress, change, now) {
+                    warn!(%ingress, "somebody else keeps writing other addresses here: writing ours less often");
+                }
+            }
+            Write::Policy(policy, status) => {
+                debug!(%policy, "status written");
+                self.policies.remember(&policy, &status, now);
+            }
+            Write::Event(record) => {
+                let key = (record.object.clone(), record.reason);
+                self.said.insert(key, Said { record, at: now });
+            }
+        }
     }
 }
 

@@ -36,6 +36,8 @@ struct Waiting {
     since: Instant,
     due: Instant,
     failures: u32,
+    /// It is being written.
+    begun: bool,
 }
 
 /// A bucket of tokens, one for each write.
@@ -56,9 +58,10 @@ impl<K: Ord + Clone> Queue<K> {
     }
 
     /// Makes these the writes that are necessary, each not before its time. What waits already keeps
-    /// its place; what is not named is necessary no more.
+    /// its place; what is not named is necessary no more, but what is being written ends first.
     pub(super) fn set(&mut self, necessary: BTreeMap<K, Instant>) {
-        self.waiting.retain(|key, _| necessary.contains_key(key));
+        self.waiting
+            .retain(|key, waiting| waiting.begun || necessary.contains_key(key));
         for (key, due) in necessary {
             let waiting = self.waiting.entry(key).or_insert_with(|| {
                 self.order += 1;
@@ -67,6 +70,7 @@ impl<K: Ord + Clone> Queue<K> {
                     since: due,
                     due,
                     failures: 0,
+                    begun: false,
                 }
             });
             if waiting.failures == 0 {
@@ -75,13 +79,10 @@ impl<K: Ord + Clone> Queue<K> {
         }
     }
 
-    /// The write that is due and became necessary last, an urgent one before others; it stays until it is
-    /// done or has failed.
+    /// The write that is due and became necessary last, an urgent one before others.
     pub(super) fn next(&self, now: Instant, urgent: impl Fn(&K) -> bool) -> Option<K> {
-        let due = self
-            .waiting
-            .iter()
-            .filter(|(_, waiting)| waiting.due <= now);
+        let waiting = self.waiting.iter();
+        let due = waiting.filter(|(_, waiting)| !waiting.begun && waiting.due <= now);
         let newest = due.max_by_key(|(key, waiting)| {
             let ahead = now < waiting.since + AHEAD && urgent(key);
             (ahead, waiting.order)
@@ -91,7 +92,15 @@ impl<K: Ord + Clone> Queue<K> {
 
     /// When the next write is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.waiting.values().map(|waiting| waiting.due).min()
+        let waiting = self.waiting.values().filter(|waiting| !waiting.begun);
+        waiting.map(|waiting| waiting.due).min()
+    }
+
+    /// The write has begun: no other about the same begins before it is done or has failed.
+    pub(super) fn begun(&mut self, key: &K) {
+        if let Some(waiting) = self.waiting.get_mut(key) {
+            waiting.begun = true;
+        }
     }
 
     /// The write is done.
@@ -104,6 +113,7 @@ impl<K: Ord + Clone> Queue<K> {
         if let Some(waiting) = self.waiting.get_mut(key) {
             let wait = FIRST_WAIT * 2_u32.saturating_pow(waiting.failures.min(16));
             waiting.failures += 1;
+            waiting.begun = false;
             waiting.due = now + wait.min(LONGEST_WAIT).max(at_least);
         }
     }
@@ -190,6 +200,26 @@ mod tests {
             order.push(key);
         }
         assert_eq!(order, ["newest", "a-newer", "old"]);
+    }
+
+    #[test]
+    fn what_is_being_written_is_not_begun_again_until_it_has_ended() {
+        let now = Instant::now();
+        let mut queue = Queue::new();
+        queue.set(at(now, &["a", "b"]));
+        queue.begun(&"b");
+        assert_eq!(queue.next(now, all_alike), Some("a"));
+        // Neither being necessary no more, nor being necessary again, begins it anew.
+        queue.set(BTreeMap::new());
+        queue.set(at(now, &["b"]));
+        assert_eq!(queue.next(now, all_alike), None);
+        assert_eq!(queue.next_due(), None);
+        queue.failed(&"b", now, Duration::ZERO);
+        assert_eq!(queue.next(now + FIRST_WAIT, all_alike), Some("b"));
+        queue.begun(&"b");
+        queue.done(&"b");
+        queue.set(at(now, &["b"]));
+        assert_eq!(queue.next(now, all_alike), Some("b"));
     }
 
     #[test]

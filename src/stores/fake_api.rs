@@ -21,12 +21,14 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// A running server; it ends with the runtime of the test.
 pub(crate) struct FakeApi {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
+    /// Every path that contains this waits for its answer.
+    held: watch::Sender<Option<&'static str>>,
     requests: mpsc::UnboundedReceiver<Request>,
 }
 
@@ -52,10 +54,12 @@ impl FakeApi {
         let address = listener.local_addr().unwrap();
         let state = Arc::<Mutex<State>>::default();
         let (log, requests) = mpsc::unbounded_channel();
-        tokio::spawn(accept(listener, Arc::clone(&state), log));
+        let (held, holds) = watch::channel(None);
+        tokio::spawn(accept(listener, Arc::clone(&state), (log, holds)));
         Self {
             address,
             state,
+            held,
             requests,
         }
     }
@@ -73,6 +77,15 @@ impl FakeApi {
         self.state().refused = None;
     }
 
+    /// Whatever is asked of a path that contains `part` is answered only when nothing is held any more.
+    pub(crate) fn hold(&self, part: &'static str) {
+        self.held.send_replace(Some(part));
+    }
+
+    pub(crate) fn hold_nothing(&self) {
+        self.held.send_replace(None);
+    }
+
     /// The next request; far more patience than it takes.
     pub(crate) async fn next(&mut self) -> Request {
         let next = tokio::time::timeout(Duration::from_secs(30), self.requests.recv());
@@ -84,14 +97,16 @@ impl FakeApi {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    state: Arc<Mutex<State>>,
-    log: mpsc::UnboundedSender<Request>,
-) {
+/// What is asked is told there; what is held is told here.
+type Test = (
+    mpsc::UnboundedSender<Request>,
+    watch::Receiver<Option<&'static str>>,
+);
+
+async fn accept(listener: TcpListener, state: Arc<Mutex<State>>, test: Test) {
     while let Ok((stream, _)) = listener.accept().await {
-        let (state, log) = (Arc::clone(&state), log.clone());
-        let service = service_fn(move |request| answer(request, Arc::clone(&state), log.clone()));
+        let (state, test) = (Arc::clone(&state), test.clone());
+        let service = service_fn(move |request| answer(request, Arc::clone(&state), test.clone()));
         tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     }
 }
@@ -101,7 +116,7 @@ type Answer = Response<BoxBody<Bytes, Infallible>>;
 async fn answer(
     request: http::Request<Incoming>,
     state: Arc<Mutex<State>>,
-    log: mpsc::UnboundedSender<Request>,
+    (log, mut held): Test,
 ) -> Result<Answer, hyper::Error> {
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
@@ -112,6 +127,8 @@ async fn answer(
     };
     // The test may have seen enough.
     let _ = log.send(request.clone());
+    let is_free = |held: &Option<&str>| held.is_none_or(|part| !request.path.contains(part));
+    let _ = held.wait_for(is_free).await;
     let query = head.uri.query().unwrap_or_default();
     let mut query = form_urlencoded::parse(query.as_bytes());
     let watch = query

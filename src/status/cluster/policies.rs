@@ -117,9 +117,13 @@ impl Policies {
     }
 
     /// This was written: the watch will show it.
-    pub(super) fn remember(&mut self, policy: &ObjectRef, status: &GatewayPolicyStatus) {
-        let status = timeless(status);
-        if self.written.remember(policy, status, Instant::now()) {
+    pub(super) fn remember(
+        &mut self,
+        policy: &ObjectRef,
+        status: &GatewayPolicyStatus,
+        now: Instant,
+    ) {
+        if self.written.remember(policy, timeless(status), now) {
             warn!(%policy, "somebody else keeps changing the status here: writing ours less often");
         }
     }
@@ -217,7 +221,7 @@ mod tests {
         };
         assert_eq!(plan(&mut policies, &bare), Some(now));
         let status = policies.wanted(&key(&bare)).unwrap().clone();
-        policies.remember(&key(&bare), &status);
+        policies.remember(&key(&bare), &status, Instant::now());
         let told = Arc::new(GatewayPolicy {
             status: Some(status),
             ..GatewayPolicy::clone(&bare)

@@ -16,6 +16,8 @@ use crate::stores::cluster::Connection;
 use crate::stores::fake_api::{FakeApi, Request};
 use crate::stores::writer::EventSource;
 
+mod writes;
+
 struct Scenario {
     api: FakeApi,
     feed: Feed,
@@ -105,6 +107,12 @@ impl Scenario {
 
     fn lead(&self, leads: bool) {
         self.leading.send_replace(leads);
+    }
+
+    /// For so long the server is asked for nothing.
+    async fn nothing_is_asked_for(&mut self, time: Duration) {
+        let asked = tokio::time::timeout(time, self.api.next()).await;
+        assert!(asked.is_err(), "{asked:?}");
     }
 
     /// The next write; reads are passed over.
