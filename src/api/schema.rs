@@ -209,13 +209,30 @@ fn is_of_kind(schema: &Value, written: &Value) -> bool {
     }
 }
 
+/// Whether a rule of an object reads this field of it.
+fn is_read(object: &Value, field: &str) -> bool {
+    let rules = object["x-kubernetes-validations"].as_array();
+    let reads = |cel: &str| {
+        cel.match_indices("self.").any(|(at, own)| {
+            let read = &cel[at + own.len()..];
+            let end = read.find(|c: char| !c.is_ascii_alphanumeric());
+            &read[..end.unwrap_or(read.len())] == field
+        })
+    };
+    let mut rules = rules
+        .into_iter()
+        .flatten()
+        .filter_map(|it| it["rule"].as_str());
+    rules.any(reads)
+}
+
 fn is_outside(schema: &Value, [least, most]: [&str; 2], number: f64) -> bool {
     schema[least].as_f64().is_some_and(|it| number < it)
         || schema[most].as_f64().is_some_and(|it| number > it)
 }
 
 /// As the server takes a value: a known field that is null is not there, and an integer may be written
-/// with a fraction of nothing.
+/// with a fraction of nothing, unless a rule reads it: CEL takes no such number for an integer.
 pub(super) fn taken(schema: &Value, value: &Value) -> Value {
     match value {
         Value::Number(number) if number.is_f64() && schema["type"] == "integer" => {
@@ -231,8 +248,12 @@ pub(super) fn taken(schema: &Value, value: &Value) -> Value {
             let fields = fields.filter(|(name, value)| !value.is_null() || known(name).is_none());
             fields
                 .map(|(name, value)| {
-                    let schema = known(name).unwrap_or(&Value::Null);
-                    (name.clone(), taken(schema, value))
+                    let field = known(name).unwrap_or(&Value::Null);
+                    let value = match value.is_f64() && is_read(schema, name) {
+                        true => value.clone(),
+                        false => taken(field, value),
+                    };
+                    (name.clone(), value)
                 })
                 .collect()
         }

@@ -185,6 +185,17 @@ mod tests {
         assert_eq!(read("retry", &written), Ok(stored));
     }
 
+    /// A rule is about it, and CEL takes only integers for integers.
+    #[test]
+    fn the_number_of_a_port_is_written_without_a_fraction() {
+        let to = |number: Value| {
+            let port = json!({"number": number});
+            json!({"service": {"name": "web", "port": port}})
+        };
+        assert!(read("fallback", &to(json!(3))).is_ok());
+        assert!(read("fallback", &to(json!(3.0))).is_err());
+    }
+
     #[test]
     fn a_long_text_is_not_repeated_as_a_whole() {
         let told = read("timeouts", &json!("x".repeat(1000))).unwrap_err();
