@@ -89,7 +89,7 @@ pub(super) struct Answer {
     pub(super) switched: bool,
 }
 
-/// One attempt that failed.
+/// One attempt that failed. It goes from hand to hand as a pointer, as an answer does: both are large.
 struct Miss {
     failed: Failed,
     status: Option<u16>,
@@ -97,7 +97,7 @@ struct Miss {
     /// What its bytes suggest beyond the cause.
     hint: Option<Box<Hint>>,
     /// A valid answer that is given to the client if nothing better comes.
-    answer: Option<Answer>,
+    answer: Option<Box<Answer>>,
     /// Whether the upstream that stands in is asked after this.
     falls_back: bool,
     /// The endpoint had waited for the client, and gave up.
@@ -123,9 +123,15 @@ impl From<Cause> for Miss {
     }
 }
 
+impl From<Cause> for Box<Miss> {
+    fn from(cause: Cause) -> Self {
+        Self::new(cause.into())
+    }
+}
+
 impl<'a> Attempts<'a> {
     /// Tries the endpoints of one upstream until there is an answer.
-    async fn ask(&mut self) -> Result<Answer, Box<Miss>> {
+    async fn ask(&mut self) -> Result<Box<Answer>, Box<Miss>> {
         self.progress.idempotent = is_idempotent(&self.head.method);
         self.admitted = match self.upstream.admit() {
             Ok(admitted) => admitted,
@@ -195,7 +201,7 @@ impl<'a> Attempts<'a> {
             tried.failed(chosen.endpoint.address(), miss.failed);
             self.hold_against(&chosen.endpoint, chosen.trial, miss.failed);
             if let Next::Stop(_) = next {
-                return Err(Box::new(miss));
+                return Err(miss);
             }
             last = Some(miss.failed);
             let said = miss.answer.and_then(|it| said::read(it, self.memory));
@@ -233,7 +239,7 @@ impl<'a> Attempts<'a> {
         &mut self,
         endpoint: &Arc<Endpoint>,
         reconnecting: bool,
-    ) -> Result<Option<Answer>, Miss> {
+    ) -> Result<Option<Box<Answer>>, Box<Miss>> {
         let in_flight = endpoint.begin();
         let connection = self.connection(endpoint, reconnecting).await?;
         let Some((mut connection, asked)) = connection else {
@@ -270,22 +276,22 @@ impl<'a> Attempts<'a> {
             Verdict::Accept | Verdict::Retry => self.validated(response, &lease).await?,
             Verdict::Switch | Verdict::Invalid(_) => response.map(AnswerBody::from),
         };
-        let answer = Answer {
+        let answer = Box::new(Answer {
             response,
             lease,
             switched: verdict == Verdict::Switch,
-        };
+        });
         match verdict {
             Verdict::Accept | Verdict::Switch => Ok(Some(answer)),
-            Verdict::Retry => Err(Miss {
+            Verdict::Retry => Err(Box::new(Miss {
                 status: Some(status),
                 answer: Some(answer),
                 ..Cause::RetriedStatus(status).into()
-            }),
-            Verdict::Invalid(cause) => Err(Miss {
+            })),
+            Verdict::Invalid(cause) => Err(Box::new(Miss {
                 status: Some(status),
                 ..cause.into()
-            }),
+            })),
         }
     }
 
@@ -295,7 +301,7 @@ impl<'a> Attempts<'a> {
         &mut self,
         (connection, asked): (&mut Connection, Instant),
         request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, Miss> {
+    ) -> Result<Response<Incoming>, Box<Miss>> {
         let reused = connection.is_reused();
         let mut watch = connection.guard(self.upload.is_some(), self.upgrade.is_some());
         let mut exchange = std::pin::pin!(connection.exchange(request));
@@ -325,7 +331,7 @@ impl<'a> Attempts<'a> {
         };
         result.map_err(|error| match self.client_fault() {
             Some(fault) => fault.into(),
-            None => Miss {
+            None => Box::new(Miss {
                 failed: Failed {
                     cause: error.cause,
                     unsent: error.unsent,
@@ -335,7 +341,7 @@ impl<'a> Attempts<'a> {
                 detail: Some(detail(&error.detail)),
                 tired: !error.answered && closes(error.cause) && self.client_is_slow(),
                 ..error.cause.into()
-            },
+            }),
         })
     }
 

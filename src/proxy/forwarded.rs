@@ -91,7 +91,6 @@ pub(crate) fn rewrite(
     received: Received<'_>,
     proxies: &TrustedProxies,
 ) -> Client {
-    headers.remove(FORWARDED);
     if received.peer.trusted {
         continue_chain(headers, received, proxies)
     } else {
@@ -124,6 +123,7 @@ fn continue_chain(
     received: Received<'_>,
     proxies: &TrustedProxies,
 ) -> Client {
+    headers.remove(FORWARDED);
     let peer = received.peer;
     let address = client_address(headers, peer, proxies);
     let mut chain = Vec::new();

@@ -46,10 +46,10 @@ fn percent_encoded(text: &str) -> String {
 
 /// The time that the caller allows; absent where this is no gRPC call, or one without such a time.
 pub(super) fn timeout(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(GRPC_TIMEOUT)?;
     if !is_call(headers) {
         return None;
     }
+    let value = headers.get(GRPC_TIMEOUT)?;
     let (unit, digits) = value.as_bytes().split_last()?;
     // At most eight digits, so that hours fit easily.
     if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {

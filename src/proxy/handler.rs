@@ -225,7 +225,8 @@ impl Gateway {
     }
 
     fn describe(&self, client: &ClientContext, parts: &Parts, head: Option<&Head>) -> Described {
-        let user_agent = parts.headers.get(USER_AGENT);
+        let is_told = self.observers.access_log.is_on() || self.observers.traces.is_on();
+        let user_agent = is_told.then(|| parts.headers.get(USER_AGENT).cloned());
         Described {
             client: client.peer.address.ip(),
             method: parts.method.clone(),
@@ -235,9 +236,7 @@ impl Gateway {
                 None => parts.uri.path_and_query().cloned(),
             },
             version: parts.version,
-            user_agent: user_agent
-                .filter(|_| self.observers.access_log.is_on() || self.observers.traces.is_on())
-                .cloned(),
+            user_agent: user_agent.flatten(),
         }
     }
 }

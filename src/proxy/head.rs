@@ -161,11 +161,11 @@ fn name(text: &str) -> Option<Name> {
 
 fn is_dns_name(host: &str) -> bool {
     host.len() <= 253
-        && host.split('.').all(|label| {
+        && host.as_bytes().split(|b| *b == b'.').all(|label| {
             (1..=63).contains(&label.len())
                 && label
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+                    .iter()
+                    .all(|b| b.is_ascii_alphanumeric() || *b == b'-' || *b == b'_')
         })
 }
 

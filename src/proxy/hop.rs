@@ -8,9 +8,7 @@
 //! `te: trailers` is asked for anew, since gRPC servers insist on it, and named in `Connection` as RFC
 //! 9110 section 10.1.4 has it; every other `TE` is between two hops.
 
-use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use rand::RngExt;
 
@@ -34,24 +32,64 @@ const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 /// When `Connection` is malformed or names a field that must reach the origin, or the length is none.
 pub(crate) fn request(headers: &mut HeaderMap) -> Result<(), ClientFault> {
     trim(headers);
-    one_length(headers).map_err(|NoLength| ClientFault::Body)?;
-    for name in named_by_connection(headers) {
-        let name = name.map_err(|_| ClientFault::Connection)?;
-        if is_end_to_end(&name) {
-            return Err(ClientFault::Connection);
-        }
-        if name != TE {
-            headers.remove(name);
+    let there = There::are(headers, ends_with_request);
+    if there.length {
+        one_length(headers).map_err(|NoLength| ClientFault::Body)?;
+    }
+    if there.connection {
+        for name in named_by_connection(headers) {
+            let name = name.map_err(|_| ClientFault::Connection)?;
+            if is_end_to_end(&name) {
+                return Err(ClientFault::Connection);
+            }
+            if name != TE {
+                headers.remove(name);
+            }
         }
     }
-    let trailers = headers.get_all(TE).iter().any(accepts_trailers);
-    remove(headers, ends_with_request);
+    let trailers = there.te && headers.get_all(TE).iter().any(accepts_trailers);
+    if there.ending {
+        remove(headers, ends_with_request);
+    }
     if trailers {
         headers.insert(TE, TRAILERS);
         headers.insert(CONNECTION, HeaderValue::from_static("te"));
     }
-    join_cookies(headers);
+    if there.cookie {
+        join_cookies(headers);
+    }
     Ok(())
+}
+
+/// Which fields a message has. A message has few, and of these hardly any: one look at the names that are
+/// there costs less than a search for each that might be.
+#[derive(Default)]
+struct There {
+    connection: bool,
+    te: bool,
+    length: bool,
+    coding: bool,
+    cookie: bool,
+    /// Those that end here.
+    ending: bool,
+}
+
+impl There {
+    fn are(headers: &HeaderMap, ending: fn(&str) -> bool) -> Self {
+        let mut there = Self::default();
+        for name in headers.keys().map(HeaderName::as_str) {
+            match name {
+                "connection" => there.connection = true,
+                "te" => there.te = true,
+                "content-length" => there.length = true,
+                "transfer-encoding" => there.coding = true,
+                "cookie" => there.cookie = true,
+                _ => {}
+            }
+            there.ending |= ending(name);
+        }
+        there
+    }
 }
 
 /// Asks the upstream for the protocols that the client asked for, in the form of HTTP/1.1.
@@ -81,15 +119,19 @@ fn websocket_key() -> HeaderValue {
 /// that it overrode (RFC 9112 section 6.3). A response that has no content keeps none either, nor one that
 /// is no number (RFC 9110 section 8.6): hyper takes no content that has such a length.
 pub(crate) fn response(status: StatusCode, headers: &mut HeaderMap) {
-    for name in named_by_connection(headers).into_iter().flatten() {
-        if !is_end_to_end(&name) {
-            headers.remove(name);
+    let there = There::are(headers, ends_with_response);
+    if there.connection {
+        for name in named_by_connection(headers).into_iter().flatten() {
+            if !is_end_to_end(&name) {
+                headers.remove(name);
+            }
         }
     }
-    let chunked = headers.contains_key(TRANSFER_ENCODING);
-    remove(headers, ends_with_response);
+    if there.ending {
+        remove(headers, ends_with_response);
+    }
     let without = status.is_informational() || status == StatusCode::NO_CONTENT;
-    if chunked || without || one_length(headers).is_err() {
+    if there.length && (there.coding || without || one_length(headers).is_err()) {
         headers.remove(CONTENT_LENGTH);
     }
 }
@@ -104,7 +146,7 @@ fn one_length(headers: &mut HeaderMap) -> Result<(), NoLength> {
     let Some(first) = values.next() else {
         return Ok(());
     };
-    if values.next().is_none() && length(first.as_bytes()).is_some() {
+    if values.next().is_none() && is_length(first.as_bytes()) {
         return Ok(());
     }
     let mut lengths = headers
@@ -118,6 +160,11 @@ fn one_length(headers: &mut HeaderMap) -> Result<(), NoLength> {
     }
     headers.insert(CONTENT_LENGTH, HeaderValue::from(first));
     Ok(())
+}
+
+/// Whether it is one as nearly all are written: of so few digits, each is.
+fn is_length(text: &[u8]) -> bool {
+    (1..=19).contains(&text.len()) && text.iter().all(u8::is_ascii_digit)
 }
 
 fn length(text: &[u8]) -> Option<u64> {
@@ -153,8 +200,7 @@ pub(crate) fn trailers(trailers: &mut HeaderMap) {
     }
 }
 
-/// Removes the fields whose names are such. A message has few fields, and of these hardly any: a look at
-/// each name that is there costs less than a search for each that might be.
+/// Removes the fields whose names are such.
 pub(crate) fn remove(headers: &mut HeaderMap, such: fn(&str) -> bool) {
     while let Some(name) = headers.keys().find(|name| such(name.as_str())) {
         let name = name.clone();

@@ -136,22 +136,22 @@ impl Relay {
         let by_fallback = instead.zip(fallback);
         let mut answer = match result {
             Ok(answer) => answer,
-            Err(cause) => return fail((cause, said, instead), upload, *request),
+            Err(cause) => return fail((cause, said, instead), upload, request),
         };
         let mut timeouts = &own.timeouts;
         if let Some((cause, fallback)) = by_fallback {
             timeouts = &fallback.policy.timeouts;
             request.mark(cause, answer.response.headers_mut());
         }
-        self.pass((answer, timer), timeouts, *request)
+        self.pass((answer, timer), timeouts, request)
     }
 
     /// What an endpoint answered, as the client gets it.
     fn pass(
         &self,
-        (answer, timer): (Answer, Pin<Box<Sleep>>),
+        (answer, timer): (Box<Answer>, Pin<Box<Sleep>>),
         timeouts: &Timeouts,
-        request: Routed,
+        request: Box<Routed>,
     ) -> Response<ResponseBody> {
         if answer.switched {
             return switch(answer, timeouts.tunnel, request);
@@ -211,7 +211,7 @@ impl Routed {
 fn fail(
     (cause, said, instead): (Cause, Option<Response<Bytes>>, Option<Cause>),
     upload: Option<Arc<Upload>>,
-    mut request: Routed,
+    mut request: Box<Routed>,
 ) -> Response<ResponseBody> {
     request.account.bytes_received = upload.map_or(0, |upload| upload.taken());
     if let Some(mut said) = said {
@@ -233,17 +233,20 @@ fn fail(
 
 /// The endpoint's answer, on its way to the client.
 fn respond(
-    answer: Answer,
+    answer: Box<Answer>,
     timer: Pin<Box<Sleep>>,
     (read_timeout, client_body_timeout): (Duration, Duration),
     mut account: Box<Account>,
 ) -> Response<ResponseBody> {
-    let (mut parts, incoming) = answer.response.into_parts();
+    let Answer {
+        response, lease, ..
+    } = *answer;
+    let (mut parts, incoming) = response.into_parts();
     own_fields(&mut parts, &account);
     account.responding(parts.status.as_u16(), None);
     let body = ResponseBody::Upstream(Box::new(Streaming {
         incoming,
-        lease: Some(answer.lease),
+        lease: Some(lease),
         account,
         timer,
         read_timeout,
@@ -266,10 +269,13 @@ fn repeat(said: Response<Bytes>, mut account: Box<Account>) -> Response<Response
 }
 
 /// The endpoint agreed to leave HTTP: the client is told, and bytes flow from then on.
-fn switch(mut answer: Answer, idle: Duration, request: Routed) -> Response<ResponseBody> {
+fn switch(mut answer: Box<Answer>, idle: Duration, request: Box<Routed>) -> Response<ResponseBody> {
     let mut account = request.account;
     let upstream = hyper::upgrade::on(&mut answer.response);
-    let (mut parts, _) = answer.response.into_parts();
+    let Answer {
+        response, lease, ..
+    } = *answer;
+    let (mut parts, _) = response.into_parts();
     let agreed = parts.headers.remove(UPGRADE);
     let websocket = agreed
         .as_ref()
@@ -292,7 +298,7 @@ fn switch(mut answer: Answer, idle: Duration, request: Routed) -> Response<Respo
         let streams = (client, upstream);
         // From here on, lest the connection seems idle in between.
         let in_progress = InProgress::tunnel(&account.client.state);
-        let held = (answer.lease, in_progress);
+        let held = (lease, in_progress);
         tokio::spawn(tunnel::run(streams, terms, held, account));
     }
     Response::from_parts(parts, ResponseBody::own(None, None))

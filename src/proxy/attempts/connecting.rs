@@ -38,7 +38,7 @@ impl Attempts<'_> {
         &mut self,
         endpoint: &Endpoint,
         reconnecting: bool,
-    ) -> Result<Option<(Box<Connection>, Instant)>, Miss> {
+    ) -> Result<Option<(Box<Connection>, Instant)>, Box<Miss>> {
         let found = match self.look(endpoint, reconnecting).await {
             Some(found) => found,
             None => self.wait(endpoint, reconnecting).await?,
@@ -73,7 +73,7 @@ impl Attempts<'_> {
 
     /// Waits for a connection, as long as for a response: another endpoint would be no better, since
     /// the limit is that of the upstream.
-    async fn wait(&self, endpoint: &Endpoint, reconnecting: bool) -> Result<Found, Miss> {
+    async fn wait(&self, endpoint: &Endpoint, reconnecting: bool) -> Result<Found, Box<Miss>> {
         let waits = self.upstream.wait_for_connection().map_err(unsent)?;
         let (pending, mut room_is_made) = waits;
         let within = self.clock.left().unwrap_or(self.policy.timeouts.request);
@@ -102,7 +102,7 @@ impl Attempts<'_> {
         &mut self,
         endpoint: &Endpoint,
         (permit, began): (ConnectionPermit, Instant),
-    ) -> Result<Box<Connection>, Miss> {
+    ) -> Result<Box<Connection>, Box<Miss>> {
         // An attempt that may take less than connecting takes it for its connection too.
         let shorten = |time: Duration| self.clock.per_try().map_or(time, |it| time.min(it));
         let limit = shorten(self.policy.timeouts.connect);
@@ -115,11 +115,11 @@ impl Attempts<'_> {
                 // The endpoint did not have the time that it is allowed.
                 let cut = error.cause == Cause::ConnectTimeout && within < limit;
                 let cause = if cut { self.clock.over() } else { error.cause };
-                Miss {
+                Box::new(Miss {
                     hint: error.hint,
                     detail: error.detail.map(|error| detail(&error)),
-                    ..unsent(cause)
-                }
+                    ..*unsent(cause)
+                })
             })?;
         let took = began.elapsed();
         endpoint.connected(took);
@@ -130,14 +130,14 @@ impl Attempts<'_> {
 }
 
 /// Failed before anything was sent.
-pub(super) fn unsent(cause: Cause) -> Miss {
+pub(super) fn unsent(cause: Cause) -> Box<Miss> {
     let failed = Failed {
         cause,
         unsent: true,
         stale: false,
     };
-    Miss {
+    Box::new(Miss {
         failed,
         ..cause.into()
-    }
+    })
 }

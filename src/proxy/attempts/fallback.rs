@@ -24,7 +24,7 @@ impl<'a> Attempts<'a> {
     ///
     /// # Errors
     /// With the cause of the last failure of the upstream itself.
-    pub(in crate::proxy) async fn run(&mut self) -> Result<Answer, Cause> {
+    pub(in crate::proxy) async fn run(&mut self) -> Result<Box<Answer>, Cause> {
         let miss = match self.ask().await {
             Ok(answer) => return Ok(answer),
             Err(miss) => miss,
@@ -36,7 +36,10 @@ impl<'a> Attempts<'a> {
     ///
     /// # Errors
     /// With that reason.
-    pub(in crate::proxy) async fn run_without(&mut self, cause: Cause) -> Result<Answer, Cause> {
+    pub(in crate::proxy) async fn run_without(
+        &mut self,
+        cause: Cause,
+    ) -> Result<Box<Answer>, Cause> {
         let miss = self.end(None, (cause, Stop::Cause));
         self.fall_back(miss).await
     }
@@ -44,7 +47,7 @@ impl<'a> Attempts<'a> {
     /// When no further attempt can begin: what counts is how the last one failed, if there was one.
     pub(super) fn end(&mut self, last: Option<Failed>, (cause, stop): (Cause, Stop)) -> Box<Miss> {
         self.look_at_request();
-        let mut miss = Box::new(unsent(cause));
+        let mut miss = unsent(cause);
         if let Some(last) = last {
             miss.failed = last;
         }
@@ -77,19 +80,23 @@ impl<'a> Attempts<'a> {
         let uploads = |answer: &Answer| answer.lease.is_uploading();
         self.fallback.is_some()
             && in_time
-            && !miss.answer.as_ref().is_some_and(uploads)
+            && !miss.answer.as_deref().is_some_and(uploads)
             && may_fall_back(&self.policy.retry, miss.failed, self.progress)
     }
 
     /// What follows the last attempt.
-    async fn fall_back(&mut self, own: Box<Miss>) -> Result<Answer, Cause> {
+    async fn fall_back(&mut self, own: Box<Miss>) -> Result<Box<Answer>, Cause> {
         match self.fallback.take_if(|_| own.falls_back) {
-            Some(fallback) => Box::pin(self.stand_in(fallback, *own)).await,
+            Some(fallback) => Box::pin(self.stand_in(fallback, own)).await,
             None => self.given(*own),
         }
     }
 
-    async fn stand_in(&mut self, fallback: &'a LiveFallback, own: Miss) -> Result<Answer, Cause> {
+    async fn stand_in(
+        &mut self,
+        fallback: &'a LiveFallback,
+        own: Box<Miss>,
+    ) -> Result<Box<Answer>, Cause> {
         let said = own.answer.and_then(|it| said::read(it, self.memory));
         let said = said.or(self.said.take());
         let upstream = std::mem::replace(&mut self.upstream, &fallback.upstream);
@@ -120,7 +127,7 @@ impl<'a> Attempts<'a> {
     }
 
     /// The answer that came with the last attempt, if one did.
-    fn given(&mut self, miss: Miss) -> Result<Answer, Cause> {
+    fn given(&mut self, miss: Miss) -> Result<Box<Answer>, Cause> {
         let mut answer = miss.answer.ok_or(miss.failed.cause)?;
         self.give(&mut answer);
         Ok(answer)

@@ -33,7 +33,7 @@ fn is_readable(answer: &Answer) -> bool {
 }
 
 /// Reads an answer and gives its connection back.
-pub(in crate::proxy) fn read(answer: Answer, memory: &Arc<ReplayMemory>) -> Option<Reading> {
+pub(in crate::proxy) fn read(answer: Box<Answer>, memory: &Arc<ReplayMemory>) -> Option<Reading> {
     if !is_readable(&answer) {
         return None;
     }
@@ -41,7 +41,7 @@ pub(in crate::proxy) fn read(answer: Answer, memory: &Arc<ReplayMemory>) -> Opti
     let reserved = memory.reserve(length.unwrap_or(MOST as u64))?;
     let Answer {
         response, lease, ..
-    } = answer;
+    } = *answer;
     let (head, body) = response.into_parts();
     Some(tokio::spawn(async move {
         let whole = Limited::new(body, MOST).collect();

@@ -18,14 +18,14 @@ impl Attempts<'_> {
         &self,
         response: Response<Incoming>,
         lease: &Lease,
-    ) -> Result<Response<AnswerBody>, Miss> {
+    ) -> Result<Response<AnswerBody>, Box<Miss>> {
         if lease.is_uploading() {
             return Ok(response.map(AnswerBody::from));
         }
         let most = self.policy.response_validation.json;
         let claims_json = |_: &usize| validate::claims_json(&response, &self.head.method);
         let Some(most) = most.filter(claims_json) else {
-            return self.begun(response).map_err(|miss| *miss);
+            return self.begun(response);
         };
         let status = response.status().as_u16();
         let limits = Limits {
@@ -35,10 +35,12 @@ impl Attempts<'_> {
         };
         // On the heap, since few answers get here.
         let validated = Box::pin(validate::json(response, limits)).await;
-        validated.map_err(|(cause, detail)| Miss {
-            status: Some(status),
-            detail,
-            ..cause.into()
+        validated.map_err(|(cause, detail)| {
+            Box::new(Miss {
+                status: Some(status),
+                detail,
+                ..cause.into()
+            })
         })
     }
 
