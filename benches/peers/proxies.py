@@ -237,8 +237,9 @@ def build_certificate(work):
         raise Failed(f"openssl failed: {done.stderr.strip()}")
 
 
-def available(work, wanted, workers, program, runtimes, failover=False):
-    """The proxies of `wanted` that are installed, nginx first: it is what ratios refer to."""
+def available(work, wanted, workers, programs, runtimes, failover=False):
+    """The proxies of `wanted` that are installed, nginx first: it is what ratios refer to. Of Bywash as many
+    builds as `programs` names."""
     makers = {
         "nginx": nginx,
         "haproxy": haproxy,
@@ -251,10 +252,12 @@ def available(work, wanted, workers, program, runtimes, failover=False):
             port = next(ports)
             if proxy := makers[name](work, port, port + 1, workers, failover):
                 found.append(proxy)
-    if "bywash" in wanted:
+    for name, program in programs.items() if "bywash" in wanted else ():
         if not Path(program).exists():
             raise Failed(f"{program} is missing: cargo build --release")
         for runtime in runtimes:
             port = next(ports)
-            found.append(bywash.standalone(work, (port, port + 1), workers, program, runtime))
+            build = bywash.standalone(work, (port, port + 1), workers, program, runtime)
+            build.name = build.name.replace("bywash", name)
+            found.append(build)
     return found
