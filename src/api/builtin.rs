@@ -20,6 +20,7 @@ mod metadata;
 mod names;
 mod service;
 mod service_addresses;
+mod service_node_ports;
 
 pub use endpoint_slice::endpoint_slice;
 pub use ingress::ingress;

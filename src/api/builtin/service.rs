@@ -1,4 +1,5 @@
-//! Rules for a Service; those about its addresses are in `service_addresses`.
+//! Rules for a Service; those about its addresses are in `service_addresses`, about node
+//! ports in `service_node_ports`.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::api::validation::Violation;
 
-use super::{Faults, items, metadata, names, service_addresses};
+use super::{Faults, items, metadata, names, service_addresses, service_node_ports};
 
 /// What a port may be spoken to in.
 pub(super) const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
@@ -60,7 +61,8 @@ impl Written<'_> {
         let spec = self.spec;
         faults.one_of("type", Some(self.kind()), &TYPES);
         self.check_name(faults);
-        ports(items(spec.ports.as_ref()), self.kind(), faults);
+        ports(items(spec.ports.as_ref()), faults);
+        service_node_ports::check(self, faults);
         for (key, value) in spec.selector.iter().flatten() {
             metadata::label("selector", (key, value), faults);
         }
@@ -195,13 +197,17 @@ impl Written<'_> {
     }
 }
 
-fn ports(ports: &[ServicePort], kind: &str, faults: &mut Faults) {
+/// What a port is spoken to in, TCP where nothing is written.
+pub(super) fn protocol(port: &ServicePort) -> &str {
+    let written = port.protocol.as_deref().filter(|it| !it.is_empty());
+    written.unwrap_or("TCP")
+}
+
+fn ports(ports: &[ServicePort], faults: &mut Faults) {
     let (mut known, mut numbers) = (BTreeSet::new(), BTreeSet::new());
-    let mut node_ports: Vec<(String, i32, i32)> = Vec::new();
     faults.each("ports", ports, |faults, it| {
-        let protocol = it.protocol.as_deref().filter(|it| !it.is_empty());
-        faults.one_of("protocol", protocol, &PROTOCOLS);
-        let protocol = protocol.unwrap_or("TCP").to_owned();
+        let protocol = protocol(it);
+        faults.one_of("protocol", Some(protocol), &PROTOCOLS);
         port(it, ports.len() > 1, faults);
         if let Some(name) = it.name.as_deref().filter(|name| !name.is_empty())
             && !known.insert(name.to_owned())
@@ -209,28 +215,12 @@ fn ports(ports: &[ServicePort], kind: &str, faults: &mut Faults) {
             let message = format!("another port is called '{name}' too: name each differently");
             faults.refuse_at("name", message);
         }
-        if !numbers.insert((protocol.clone(), it.port)) {
+        if !numbers.insert((protocol.to_owned(), it.port)) {
             faults.refuse(format!(
                 "another port is {} of {protocol} too: remove one of them",
                 it.port
             ));
         }
-        let node_port = it.node_port.filter(|port| *port != 0);
-        if node_port.is_some() && kind == "ClusterIP" {
-            let message =
-                "a Service of type ClusterIP has none: remove it, or write the type NodePort";
-            faults.refuse_at("nodePort", message);
-        }
-        let Some(node_port) = node_port else { return };
-        // One node port may lead to one port in several protocols.
-        let is_taken = node_ports.iter().any(|(known, port, number)| {
-            let is_other = *port != it.port && matches!(kind, "LoadBalancer" | "NodePort");
-            *number == node_port && (*known == protocol || is_other)
-        });
-        if is_taken {
-            faults.refuse_at("nodePort", "another port has it too: remove one of them");
-        }
-        node_ports.push((protocol, it.port, node_port));
     });
 }
 

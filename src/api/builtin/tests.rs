@@ -122,6 +122,58 @@ fn of_a_service_each_violation_names_its_field() {
     );
 }
 
+/// Of ports as number, protocol and node port.
+fn of_node_ports(spec: Value, ports: &[(i32, &str, i32)]) -> Vec<String> {
+    let ports = ports
+        .iter()
+        .enumerate()
+        .map(|(index, (port, protocol, own))| {
+            let name = format!("a{index}");
+            json!({"name": name, "port": port, "protocol": protocol, "nodePort": own})
+        });
+    let mut spec = spec;
+    spec["ports"] = ports.collect();
+    said(service, json!({"metadata": {"name": "cart"}, "spec": spec}))
+}
+
+#[test]
+fn a_node_port_leads_to_one_port_in_each_protocol() {
+    let node_port = || json!({"type": "NodePort"});
+    let both = [(53, "UDP", 30_053), (53, "TCP", 30_053)];
+    assert_begins(&of_node_ports(node_port(), &both), &[]);
+    let second = "spec.ports[1].nodePort: 30053 is another port's too";
+    let two = [(53, "UDP", 30_053), (54, "TCP", 30_053)];
+    assert_begins(&of_node_ports(node_port(), &two), &[second]);
+    assert_begins(
+        &of_node_ports(json!({"type": "LoadBalancer"}), &two),
+        &[second],
+    );
+    assert_begins(
+        &of_node_ports(
+            json!({"type": "ExternalName", "externalName": "a.example"}),
+            &two,
+        ),
+        &[],
+    );
+}
+
+#[test]
+fn a_node_port_goes_to_the_first_port_of_that_number() {
+    let of = |spec, ports: &[_]| of_node_ports(spec, ports);
+    let second = "spec.ports[1].nodePort: 30053 is another port's too";
+    let third = "spec.ports[2].nodePort: 30053 is another port's too";
+    // The first is given what the third asks for, which has the same number.
+    let given = [(53, "UDP", 0), (54, "TCP", 30_053), (53, "TCP", 30_053)];
+    assert_begins(&of(json!({"type": "NodePort"}), &given), &[second]);
+    let unasked = [(54, "TCP", 30_053), (53, "UDP", 0), (53, "TCP", 30_053)];
+    assert_begins(&of(json!({"type": "NodePort"}), &unasked), &[second]);
+    let none = json!({"type": "LoadBalancer", "allocateLoadBalancerNodePorts": false});
+    assert_begins(&of(none, &given), &[third]);
+    // One of the same number may have another, if it is free.
+    let two = [(53, "UDP", 30_053), (53, "TCP", 30_054)];
+    assert_begins(&of(json!({"type": "NodePort"}), &two), &[]);
+}
+
 #[test]
 fn of_a_slice_each_violation_names_its_field() {
     let slice = json!({"metadata": {"name": "cart-1"}, "addressType": "IPv6", "endpoints": [
