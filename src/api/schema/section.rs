@@ -197,6 +197,13 @@ mod tests {
     }
 
     #[test]
+    fn a_threshold_may_be_written_with_a_fraction_of_nothing() {
+        let written = json!({"tcp": {}, "healthyThreshold": 3.0});
+        let stored = json!({"tcp": {}, "healthyThreshold": 3});
+        assert_eq!(read("healthCheck", &written), Ok(stored));
+    }
+
+    #[test]
     fn a_long_text_is_not_repeated_as_a_whole() {
         let told = read("timeouts", &json!("x".repeat(1000))).unwrap_err();
         assert!(told.len() < 200, "{told}");
