@@ -32,6 +32,13 @@ enum Held {
     Full(TcpListener, TcpStream),
 }
 
+fn socket_for(address: SocketAddr) -> io::Result<TcpSocket> {
+    match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }
+}
+
 impl Peer {
     /// Starts on a free port of 127.0.0.1.
     ///
@@ -74,10 +81,7 @@ impl Peer {
     }
 
     async fn open_port(&mut self, address: SocketAddr, listen: Listen) -> io::Result<SocketAddr> {
-        let socket = match address {
-            SocketAddr::V4(_) => TcpSocket::new_v4()?,
-            SocketAddr::V6(_) => TcpSocket::new_v6()?,
-        };
+        let socket = socket_for(address)?;
         socket.set_reuseaddr(listen == Listen::Accept)?;
         socket.bind(address)?;
         let bound = socket.local_addr()?;
@@ -154,6 +158,21 @@ impl Peer {
             // The sender lives as long as `self`.
             Err(_) => std::future::pending().await,
         }
+    }
+
+    /// Closes its connections and listens no more. Nobody else is given its ports as long as it lives.
+    ///
+    /// # Errors
+    /// When a port was not to be kept.
+    pub async fn refuse(&mut self) -> io::Result<()> {
+        self.tasks.shutdown().await;
+        for address in self.addresses.clone() {
+            let socket = socket_for(address)?;
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            self._held.push(Held::Socket(socket));
+        }
+        Ok(())
     }
 
     /// Closes its ports and connections, and waits until they are closed.

@@ -120,10 +120,13 @@ async fn one_that_is_busy_with_a_request_gets_none_while_another_is_idle() {
     }
 }
 
-/// One request of each of so many users.
+/// So many meet all of three endpoints, unless in one run of ten thousand million.
+const USERS: usize = 60;
+
+/// One request of each user.
 async fn by_user(gateway: &Gateway, carry: impl Fn(usize) -> String) -> Vec<SocketAddr> {
     let mut by_user = Vec::new();
-    for user in 0..30 {
+    for user in 0..USERS {
         by_user.extend(reached(gateway, &get_with(&carry(user)), 1).await);
     }
     by_user
@@ -170,15 +173,15 @@ async fn the_address_of_a_client_is_the_one_that_a_trusted_proxy_names() {
 
 #[tokio::test]
 async fn the_requests_of_an_endpoint_that_refuses_go_where_they_will_stay_and_no_others_move() {
-    let [a, b, c] = peers(Fault::Echo).await;
+    let [mut a, b, c] = peers(Fault::Echo).await;
     let key = HashKey::Header("x-user".into());
     let gateway = with_algorithm(&[&a, &b, &c], Algorithm::ConsistentHash(key));
     let carry = |user| format!("X-User: {user}");
     let before = by_user(&gateway, carry).await;
     let gone = a.address();
-    a.shutdown().await;
+    a.refuse().await.unwrap();
     let mut retried = Vec::new();
-    for user in 0..30 {
+    for user in 0..USERS {
         let (answer, entry) = gateway.outcome(get_with(&carry(user))).await;
         assert_eq!(answer.status, 200);
         retried.push(*entry.endpoints().last().unwrap());

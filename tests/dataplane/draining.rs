@@ -136,8 +136,8 @@ async fn a_request_that_waits_for_its_next_try_sees_who_came_meanwhile() {
         client.send(get("/")).await;
         until(&one, |counts| counts.ended == 1).await;
         gateway.now_has([(&one, Draining), (&two, Ready)]);
-        let in_time = one.connections() == 1;
         client.answer("GET").await;
+        let in_time = one.connections() == 1;
         // The wait is drawn at random, and may have been over.
         if in_time {
             let endpoints = gateway.logged().await.endpoints();

@@ -183,7 +183,7 @@ async fn a_retry_for_which_there_is_no_time_takes_nothing_of_the_budget() {
         policy.retry.budget.percent = 0;
         policy.retry.budget.min_per_second = 1;
         // The only endpoint may be tried again after a wait for which there is no time.
-        policy.retry.backoff_base = Duration::from_secs(1_000_000);
+        policy.retry.backoff_base = Duration::from_secs(1_000_000_000);
         policy.retry.backoff_max = policy.retry.backoff_base;
     });
     // More than the ten that it holds.

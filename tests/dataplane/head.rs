@@ -118,7 +118,7 @@ async fn silence_is_504_http_response_timeout_after_three_attempts() {
 async fn an_endpoint_that_is_silent_for_too_long_is_left_for_the_next_one() {
     let peer = endpoints(2, Fault::Echo).await;
     peer.once(Fault::StallBeforeHead);
-    let gateway = Gateway::with(&[&peer], |policy| policy.retry.per_try = Some(SHORT));
+    let gateway = Gateway::with(&[&peer], |policy| policy.retry.per_try = Some(4 * SHORT));
     let (answer, entry) = gateway.outcome(get("/")).await;
     answer.described();
     assert_eq!(entry.causes(), ["response_timeout", ""]);

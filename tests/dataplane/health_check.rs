@@ -200,12 +200,12 @@ async fn a_probe_asks_with_the_host_that_is_set_or_the_address() {
 
 #[tokio::test]
 async fn a_tcp_probe_wants_a_connection_and_says_nothing_on_it() {
-    let peer = start(Fault::StallBeforeHead).await;
+    let mut peer = start(Fault::StallBeforeHead).await;
     let address = peer.address();
     let gateway = probing(&[address], check(Probe::Tcp)).start();
     gateway.until_metric(GOOD, |count| count >= 3.0).await;
     assert_eq!(peer.counts().received, 0);
-    peer.shutdown().await;
+    peer.refuse().await.unwrap();
     gateway.until_metric(DOWN, |down| down == 1.0).await;
     let _back = Peer::start_at(&[address], "back", Fault::Echo)
         .await

@@ -7,7 +7,7 @@ use bywash::faults::script::Script;
 use bywash::faults::{Fault, Peer};
 use bywash::report::outcome::{Followed, Stop};
 use bywash::routing::policy::Policy;
-use bywash::routing::policy::upstream::CircuitBreaker;
+use bywash::routing::policy::upstream::{Algorithm, CircuitBreaker};
 
 use super::client::{End, get, post};
 use super::gateway::{Gateway, Setup, addresses, endpoints};
@@ -286,7 +286,9 @@ async fn a_body_for_which_no_memory_is_left_is_sent_once() {
     let endpoints = addresses(&[&reset, &good]);
     let put = "PUT / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 4\r\n\r\nbody";
     for (memory, retried) in [(0, false), (4, true)] {
-        let mut setup = Setup::to(&endpoints, Policy::default());
+        let mut policy = Policy::default();
+        policy.upstream_mut().load_balancing.algorithm = Algorithm::RoundRobin;
+        let mut setup = Setup::to(&endpoints, policy);
         setup.settings.replay_memory = memory;
         let gateway = setup.start();
         let mut failed = 0;

@@ -123,11 +123,11 @@ async fn a_client_whose_endpoint_refuses_gets_another_and_stays_there() {
     let gateway = before(&[&a, &b, &c]);
     let mut browser = Browser::new(&gateway);
     let gone = browser.visit("/").await.endpoint;
-    let (refusing, left): (Vec<Peer>, Vec<Peer>) = [a, b, c]
+    let (mut refusing, left): (Vec<Peer>, Vec<Peer>) = [a, b, c]
         .into_iter()
         .partition(|peer| peer.address() == gone);
-    for peer in refusing {
-        peer.shutdown().await;
+    for peer in &mut refusing {
+        peer.refuse().await.unwrap();
     }
     let moved = browser.visit("/").await;
     assert_eq!((moved.answer.status, moved.failed), (200, 1));

@@ -6,7 +6,7 @@ use bywash::routing::policy::Policy;
 use super::gateway::{Gateway, Setup, addresses};
 
 /// The values of a field in the description of a request.
-fn values(described: &serde_json::Value, name: &str) -> Vec<String> {
+pub(super) fn values(described: &serde_json::Value, name: &str) -> Vec<String> {
     let fields = described["headers"].as_array().unwrap();
     let same = fields.iter().filter(|field| {
         let field = field[0].as_str().unwrap();

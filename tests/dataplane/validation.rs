@@ -4,6 +4,7 @@ use bywash::faults::script::{Script, Step, send};
 use bywash::faults::{Fault, Peer};
 use bywash::routing::path::{PathKind, PathRule};
 use bywash::routing::policy::Policy;
+use bywash::routing::policy::upstream::Algorithm;
 
 use super::client::{End, get, post};
 use super::gateway::{Gateway, Setup, addresses};
@@ -35,6 +36,12 @@ fn validating(most: usize) -> impl Fn(&mut Policy) {
     move |policy| policy.response_validation.json = Some(most)
 }
 
+/// Each endpoint is asked first in its turn.
+fn in_turn(policy: &mut Policy) {
+    validating(1024)(policy);
+    policy.upstream_mut().load_balancing.algorithm = Algorithm::RoundRobin;
+}
+
 const MALFORMED: &str = "{\"cart\": <b>oops</b>}";
 
 #[tokio::test]
@@ -56,7 +63,7 @@ async fn json_that_is_none_is_a_502_that_says_so_and_shows_nothing_of_it() {
 #[tokio::test]
 async fn another_endpoint_may_answer_better() {
     let (bad, good) = (peer(json(MALFORMED)).await, peer(json("[1]")).await);
-    let gateway = Gateway::with(&[&bad, &good], validating(1024));
+    let gateway = Gateway::with(&[&bad, &good], in_turn);
     for _ in 0..8 {
         let (answer, entry) = gateway.outcome(get("/")).await;
         assert_eq!((answer.status, answer.text().as_str()), (200, "[1]"));
@@ -77,7 +84,7 @@ async fn no_more_than_two_endpoints_are_asked_and_none_is_left_out() {
         let (answer, entry) = gateway.outcome(get("/")).await;
         assert_eq!((answer.status, entry.attempts.len()), (502, 2));
     }
-    assert_eq!(gateway.metric("bywash_endpoint_ejections_total", ""), 0.0);
+    assert_eq!(gateway.metric("bywash_upstream_ejections_total", ""), 0.0);
 }
 
 #[tokio::test]
@@ -144,7 +151,7 @@ fn cut() -> Script {
 #[tokio::test]
 async fn json_that_breaks_off_while_it_is_held_back_is_asked_for_elsewhere_unless_by_post() {
     let [bad, good] = [peer(cut()).await, peer(json("{\"a\": 1}")).await];
-    let gateway = Gateway::with(&[&bad, &good], validating(1024));
+    let gateway = Gateway::with(&[&bad, &good], in_turn);
     for _ in 0..8 {
         let answer = gateway.ask(get("/")).await;
         assert_eq!((answer.status, answer.text().as_str()), (200, "{\"a\": 1}"));

@@ -1,7 +1,6 @@
 //! From what a client got to the reason, by the id that both have.
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::time::Instant;
 
 use serde_json::Value;
@@ -9,6 +8,7 @@ use serde_json::Value;
 use crate::http::get;
 use crate::manifests::Manifests;
 use crate::program::{PATIENCE, Program};
+use crate::upstream::Nobody;
 
 /// What is recorded for a query, as soon as something is.
 fn recorded(program: &Program, query: &str) -> Value {
@@ -31,12 +31,8 @@ fn recorded(program: &Program, query: &str) -> Value {
 
 #[test]
 fn the_id_that_a_client_got_leads_to_the_log_line_and_the_recorder() {
-    // Bound and never listened at by the time the request comes.
-    let nobody = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let manifests = Manifests::routing("shop.example", nobody);
+    let nobody = Nobody::listens();
+    let manifests = Manifests::routing("shop.example", nobody.address);
     let sampled = ["--access-log-sample=0"];
     let (program, stdout) = Program::standalone_logging(manifests.path(), &sampled);
     let answer = get(program.http, "shop.example", "/cart?token=secret");

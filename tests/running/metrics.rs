@@ -1,14 +1,13 @@
 //! What `/metrics` says of a process that has served.
 
 use std::io::Write;
-use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::http::{Answer, get, send_text};
 use crate::manifests::{Manifests, route};
 use crate::program::{PATIENCE, Program};
-use crate::upstream::{Answers, Upstream};
+use crate::upstream::{Answers, Nobody, Upstream};
 
 /// Those that a ServiceMonitor sets for its own purposes.
 const TAKEN: [&str; 8] = [
@@ -124,13 +123,10 @@ fn requests_are_counted_by_their_route() {
 
 #[test]
 fn a_strict_reader_understands_the_metrics_in_both_formats_and_finds_the_request_that_failed() {
-    let nobody = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let nobody = Nobody::listens();
     let upstream = Upstream::start("cart", Answers::AtOnce);
     let manifests = Manifests::routing("shop.example", upstream.address);
-    manifests.write("gone.yaml", &route("gone", "gone.example", nobody));
+    manifests.write("gone.yaml", &route("gone", "gone.example", nobody.address));
     let program = Program::standalone(manifests.path(), &[]);
     assert_eq!(get(program.http, "shop.example", "/").status, 200);
     let failed = get(program.http, "gone.example", "/");

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 
 use bywash::failure::{Blame, Cause};
@@ -16,7 +15,7 @@ use crate::http::get;
 use crate::manifests::{Manifests, route};
 use crate::metrics::{PROMETHEUS, scrape};
 use crate::program::Program;
-use crate::upstream::{Answers, Upstream};
+use crate::upstream::{Answers, Nobody, Upstream};
 
 /// What an expression asks for.
 #[derive(Default)]
@@ -97,12 +96,9 @@ fn document(name: &str) -> String {
 #[test]
 fn what_is_exported_is_what_is_documented() {
     let upstream = Upstream::start("cart", Answers::AtOnce);
-    let unused = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let nobody = Nobody::listens();
     let manifests = Manifests::routing("shop.example", upstream.address);
-    manifests.write("gone.yaml", &route("gone", "gone.example", unused));
+    manifests.write("gone.yaml", &route("gone", "gone.example", nobody.address));
     let program = Program::standalone(manifests.path(), &[]);
     for (host, status) in [
         ("shop.example", 200),

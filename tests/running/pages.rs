@@ -1,10 +1,9 @@
 //! Error pages in a directory: what somebody writes is shown at once, or told to be broken.
 
-use std::net::TcpListener;
-
 use crate::http::send_text;
 use crate::manifests::Manifests;
 use crate::program::Program;
+use crate::upstream::Nobody;
 
 const POLICY: &str = "\
 apiVersion: bywash.dev/v1alpha1
@@ -36,11 +35,8 @@ fn shown(program: &Program) -> String {
 
 #[test]
 fn a_page_that_changes_is_shown_and_a_broken_one_is_told_while_the_last_good_one_serves() {
-    let nobody = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let manifests = Manifests::routing("shop.example", nobody);
+    let nobody = Nobody::listens();
+    let manifests = Manifests::routing("shop.example", nobody.address);
     manifests.write("policy.yaml", POLICY);
     manifests.write("pages.yaml", &pages("first {{ status }}"));
     let program = Program::standalone(manifests.path(), &[]);

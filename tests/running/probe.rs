@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::thread;
 
 use crate::program::say;
+use crate::upstream::Nobody;
 
 /// Answers each connection with the next of these, and closes it.
 fn server(answers: &'static [&'static str]) -> String {
@@ -46,20 +47,10 @@ fn what_another_program_answers_is_told_at_once() {
 
 #[test]
 fn without_an_answer_in_time_it_says_what_became_of_the_last_attempt() {
-    // A port that nothing listens at, for as long as it is bound.
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket
-        .bind(
-            &"127.0.0.1:0"
-                .parse::<std::net::SocketAddr>()
-                .unwrap()
-                .into(),
-        )
-        .unwrap();
-    let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+    let nobody = Nobody::listens();
     let said = say(&[
         "probe",
-        &format!("http://127.0.0.1:{port}/"),
+        &format!("http://{}/", nobody.address),
         "--timeout=300ms",
     ]);
     assert_eq!(said.code, Some(1), "{said:?}");

@@ -1,14 +1,13 @@
 //! Ready means: what is served was read completely.
 
 use std::fs;
-use std::net::TcpListener;
 
 use tempfile::TempDir;
 
 use crate::http::get;
 use crate::manifests::Manifests;
 use crate::program::Program;
-use crate::upstream::{Answers, Upstream};
+use crate::upstream::{Answers, Nobody, Upstream};
 
 #[test]
 fn a_program_that_serves_is_alive_ready_and_routes() {
@@ -35,9 +34,8 @@ fn one_runtime_for_all_workers_serves_the_same() {
 
 #[test]
 fn without_an_api_server_it_is_alive_but_never_ready_and_denies_no_route() {
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
-    let server = closed.local_addr().unwrap();
-    drop(closed);
+    let nobody = Nobody::listens();
+    let server = nobody.address;
     let directory = TempDir::new().unwrap();
     let kubeconfig = directory.path().join("config");
     let text = format!(

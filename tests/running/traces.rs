@@ -15,6 +15,7 @@ use prost::Message;
 use crate::http::{Answer, send_text};
 use crate::manifests::{Manifests, route};
 use crate::program::{PATIENCE, Program, say_under};
+use crate::upstream::Nobody;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
@@ -209,12 +210,9 @@ fn a_request_is_one_span_and_each_attempt_one_below_it_as_its_upstream_knows_it(
 #[test]
 fn a_failure_has_its_cause_as_the_type_of_its_error() {
     let collector = Collector::start();
-    let unused = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let nobody = Nobody::listens();
     let manifests = Manifests::empty();
-    manifests.write("gone.yaml", &route("gone", "gone.example", unused));
+    manifests.write("gone.yaml", &route("gone", "gone.example", nobody.address));
     let program = Program::standalone_under(&collector.preparation(HEADERS), manifests.path());
     assert_eq!(ask(&program, "gone.example", "01").status, 502);
     let (request, attempts) = collector.request();

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use socket2::{Domain, Socket, Type};
+
 use crate::program::PATIENCE;
 
 /// Answers one request after the other; ends with the test process.
@@ -15,6 +17,24 @@ pub(crate) struct Upstream {
     arrived: Receiver<()>,
     go: Sender<()>,
     answers: Arc<Mutex<Answers>>,
+}
+
+/// A port at which nothing listens, for as long as it is held: freed, it may be given to another.
+pub(crate) struct Nobody {
+    pub(crate) address: SocketAddr,
+    _bound: Socket,
+}
+
+impl Nobody {
+    pub(crate) fn listens() -> Self {
+        let bound = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        bound.bind(&any.into()).unwrap();
+        Self {
+            address: bound.local_addr().unwrap().as_socket().unwrap(),
+            _bound: bound,
+        }
+    }
 }
 
 /// When an upstream answers.
