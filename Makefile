@@ -11,7 +11,7 @@ BENCH_TOOLS = $(BUILD_TOOLS) python3:python3 openssl:openssl nginx:nginx haproxy
 INSTRUCTION_TOOLS = python3:python3 openssl:openssl h2load:nghttp2-client taskset:util-linux \
 	valgrind:valgrind strace:strace unshare:util-linux ip:iproute2
 
-.PHONY: demo static image release test lint docs deny bench storm instructions
+.PHONY: demo static image release test corpus lint docs deny bench storm instructions
 
 demo:
 	@.ci/tools $(BUILD_TOOLS)
@@ -42,6 +42,12 @@ target/release-tools/helm: tests/helm/go.mod
 test:
 	@.ci/tools $(TEST_TOOLS)
 	$(CARGO) test
+
+# Objects that nobody has seen yet: a real API server and `bywash check` refuse the same ones. SIZE=20000 makes more.
+corpus: SIZE ?= 5000
+corpus:
+	@.ci/tools $(TEST_TOOLS)
+	CORPUS_SEED=random CORPUS_SIZE=$(SIZE) $(CARGO) test --test cluster corpus -- --nocapture
 
 lint:
 	$(CARGO) fmt --check

@@ -171,6 +171,7 @@ async fn for_one_namespace_no_class_is_read_and_nothing_of_others() {
         "subjects": [{"kind": "ServiceAccount", "name": "bywash", "namespace": shop.name}],
     }));
     shop.create(reads).await;
+    shop.account_may_list(true).await;
     let controller = format!("--controller-namespace={}", shop.name);
     let (_, said, _) = check(&shop, User::Admin, &[&controller, &watched]);
     for line in [

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use k8s_openapi::api::core::v1::{Event, Namespace, Node, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
@@ -63,6 +64,28 @@ impl Tenant {
 
     pub(crate) async fn of(plane: Arc<ControlPlane>) -> Self {
         Self::with(plane, None).await
+    }
+
+    /// Waits until the API server knows whether the account of a controller in this namespace may list
+    /// Ingresses here: rights that are written are not in force at once.
+    pub(crate) async fn account_may_list(&self, expected: bool) {
+        let review: SubjectAccessReview = object(json!({"spec": {
+            "user": format!("system:serviceaccount:{}:bywash", self.name),
+            "resourceAttributes": {
+                "group": "networking.k8s.io", "resource": "ingresses",
+                "verb": "list", "namespace": self.name,
+            },
+        }}));
+        let reviews = Api::<SubjectAccessReview>::all(self.client.clone());
+        eventually(&format!("rights in force: {expected}"), SOON, async || {
+            let answer = reviews.create(&PostParams::default(), &review).await;
+            let status = answer.map_err(|error| error.to_string())?.status;
+            let allowed = status.is_some_and(|status| status.allowed);
+            (allowed == expected)
+                .then_some(())
+                .ok_or_else(|| allowed.to_string())
+        })
+        .await;
     }
 
     /// A share whose class has the same controller name.

@@ -58,6 +58,7 @@ async fn bind(shop: &Tenant, role: &str) {
         .create(&Default::default(), &binding)
         .await
         .unwrap();
+    shop.account_may_list(true).await;
 }
 
 async fn a_healthy_installation_passes_and_what_is_taken_away_is_told() {
@@ -108,6 +109,7 @@ async fn a_healthy_installation_passes_and_what_is_taken_away_is_told() {
         .delete(&shop.name, &DeleteParams::default())
         .await
         .unwrap();
+    shop.account_may_list(false).await;
     let classes: Api<IngressClass> = Api::all(shop.client.clone());
     classes
         .delete(&shop.name, &DeleteParams::default())

@@ -13,7 +13,7 @@ use rand::{RngExt, SeedableRng};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{AT_ONCE, Refusal, chosen, refusal};
+use super::{AT_ONCE, Refusal, chosen, refusal, seed};
 use crate::tenant::Tenant;
 
 mod services;
@@ -61,7 +61,7 @@ async fn decide_alike<K: DeserializeOwned + Debug>(
     make: fn(&mut Generator) -> Value,
     rules: fn(&K) -> Vec<Violation>,
 ) {
-    let seed = chosen("CORPUS_SEED").unwrap_or_else(rand::random);
+    let seed = seed();
     let size = chosen("CORPUS_SIZE").unwrap_or(SIZE);
     println!("CORPUS_SEED={seed} repeats this corpus of {size}");
     let shop = Tenant::new().await;
