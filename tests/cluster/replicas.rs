@@ -165,7 +165,7 @@ async fn a_replica_that_is_told_to_end_finishes_what_is_in_flight() {
     let web = shop.workload("web", 1).await;
     web.slices().await;
     bywash_serves(&shop).await;
-    let mut bywash = shop.replica("bywash-0", &["--drain-delay=1s"]).await;
+    let mut bywash = shop.replica("bywash-0", &["--drain-delay=5s"]).await;
     let held = tokio::spawn(client::send(bywash.http, request(HOST, HELD)));
     eventually("request in flight", SOON, async || {
         (web.pods[0].backend.held() == 1)

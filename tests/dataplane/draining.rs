@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bywash::faults::script::{Script, Step, send};
 use bywash::faults::{Fault, Peer};
-use bywash::routing::policy::upstream::CircuitBreaker;
+use bywash::routing::policy::upstream::{Algorithm, CircuitBreaker};
 use bywash::routing::snapshot::EndpointState::{Draining, Ready};
 
 use super::client::{get, post, until};
@@ -22,7 +22,9 @@ async fn under_load_a_draining_endpoint_gets_no_new_request() {
     const CLIENTS: usize = 4;
     const EACH: usize = 500;
     let (one, two) = (start(Fault::Echo).await, start(Fault::Echo).await);
-    let gateway = Gateway::before(&[&one, &two]);
+    let gateway = Gateway::with(&[&one, &two], |policy| {
+        policy.upstream_mut().load_balancing.algorithm = Algorithm::RoundRobin;
+    });
     let load = async || {
         let mut client = gateway.client().await;
         for asked in 0..EACH {

@@ -38,6 +38,7 @@ fn command(arguments: &[&str]) -> Command {
     command
         .args(arguments)
         .env_remove("KUBECONFIG")
+        .env_remove("KUBERNETES_SERVICE_HOST")
         .env("HOME", "/nonexistent")
         .stdin(Stdio::null());
     command
