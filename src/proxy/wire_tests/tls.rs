@@ -231,7 +231,7 @@ async fn a_handshake_that_does_not_come_is_ended() {
 #[tokio::test]
 async fn a_slow_head_over_tls_is_answered_with_408() {
     let server = start(&Settings {
-        client_header_timeout: Duration::from_millis(500),
+        client_header_timeout: Duration::from_secs(2),
         ..settings()
     });
     let mut stream = connect(&server, &connector(&["http/1.1"]), "a.example").await;

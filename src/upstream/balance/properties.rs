@@ -108,7 +108,7 @@ proptest! {
         let weights: Vec<f64> = weights.into_iter().map(f64::from).collect();
         let parts = parts(&weights);
         let mut counts = vec![0.0; parts.len()];
-        for turn in 1..=2_000_u16 {
+        for turn in 1..=1_800_u16 {
             let member = members.in_turn(first.wrapping_add(turn.into())).unwrap();
             let position = bench.list.iter().position(|it| it.pin == member.pin).unwrap();
             counts[position] += 1.0;

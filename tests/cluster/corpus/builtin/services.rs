@@ -167,7 +167,7 @@ fn of_traffic(kind: &str) -> Vec<Field> {
             external,
             ["local", "Local"].map_json(),
         ),
-        ("healthCheckNodePort", vec![json!(0)], vec![json!(30_011)]),
+        ("healthCheckNodePort", vec![json!(0)], vec![json!(30_005)]),
         (
             "internalTrafficPolicy",
             ["Cluster", "Local"].map_json(),
